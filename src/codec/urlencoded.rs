@@ -1,0 +1,393 @@
+//! `application/x-www-form-urlencoded` bodies and queries. Owns decoding pairs, and writing changed ones in place
+//! while every other byte stays as it came.
+
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
+use serde_json::Value;
+
+use crate::codec::Settings;
+use crate::codec::charset;
+use crate::codec::charset::CHARSET_FIELD;
+use crate::codec::rejected::Rejected;
+use crate::model::doc::Jdoc;
+use crate::model::doc::scalar_text;
+use crate::model::flat::Flat;
+
+/// Decodes a body or query. Also says which charset it was in.
+///
+/// # Errors
+/// 400 for what parsers disagree on, 413 over a limit, 415 for an unknown charset.
+pub fn decode(
+    body: &[u8],
+    said: Option<&'static Encoding>,
+    settings: Settings<'_>,
+) -> Result<(Flat, &'static Encoding), Rejected> {
+    let limits = settings.limits;
+    if body.len() > limits.doc {
+        return Err(Rejected::too_large(
+            "limits.doc",
+            format!("The form has over {} bytes of fields.", limits.doc),
+        ));
+    }
+    if let Some(at) = memchr::memchr(b';', body) {
+        return Err(Rejected::malformed(format!(
+            "A bare `;` (at byte {}) separates fields for some programs and not for others; send it as %3B.",
+            at + 1
+        )));
+    }
+    let charset = charset::of_body(declared(body)?.as_deref(), said, settings.charset)?;
+    let mut flat = Flat::new(settings.hidden, body.len());
+    let mut count = 0;
+    for pair in pairs(body) {
+        count += 1;
+        if count > limits.fields {
+            return Err(Rejected::too_large(
+                "limits.fields",
+                format!("The form has more than {} fields.", limits.fields),
+            ));
+        }
+        let (name, value) = split(pair);
+        let place = || format!("The name of field {count}");
+        let raw_name = unescape(name, place)?;
+        let name = charset::decode(&raw_name, charset, place)?;
+        let place = || format!("Field `{}`", short(&name));
+        let raw_value = unescape(value, place)?;
+        if raw_value.len() > limits.field {
+            return Err(Rejected::too_large(
+                "limits.field",
+                format!("{} has over {} bytes.", place(), limits.field),
+            ));
+        }
+        flat.push_text(&name, &charset::decode(&raw_value, charset, place)?);
+    }
+    if settings.nested {
+        flat.nest().map_err(|name| {
+            Rejected::malformed(format!(
+                "The field `{}` cannot stand beside the others.",
+                short(&name)
+            ))
+        })?;
+    }
+    Ok((flat, charset))
+}
+
+/// Writes changed fields in place: a value stands where the old one stood, more values after the last, and a field
+/// that was not there at the end. Values that do not change keep their bytes.
+#[must_use]
+pub fn patch(body: &[u8], jdoc: &Jdoc, charset: &'static Encoding) -> Vec<u8> {
+    let mut changes: Vec<Change> = jdoc
+        .iter()
+        .map(|(name, value)| Change::new(name, value))
+        .collect();
+    let mut out: Vec<u8> = Vec::with_capacity(body.len() + 64);
+    let last = last_places(body, &changes, charset);
+    for (at, pair) in pairs(body).enumerate() {
+        let (name, value) = split(pair);
+        let Some(number) = changes
+            .iter()
+            .position(|change| change.is_for(name, charset))
+        else {
+            push_pair(&mut out, &[pair]);
+            continue;
+        };
+        let change = &mut changes[number];
+        if let Some(text) = change.next() {
+            let now = decoded(value, charset);
+            if now.as_deref() == Some(text.as_str()) {
+                push_pair(&mut out, &[pair]);
+            } else {
+                push_pair(&mut out, &[name, b"=", &escape(&text, charset)]);
+            }
+        }
+        if last[number] == Some(at) {
+            while let Some(text) = change.next() {
+                push_pair(&mut out, &[name, b"=", &escape(&text, charset)]);
+            }
+        }
+    }
+    for change in &mut changes {
+        let name = escape(&change.name, charset);
+        while let Some(text) = change.next() {
+            push_pair(&mut out, &[&name, b"=", &escape(&text, charset)]);
+        }
+    }
+    out
+}
+
+struct Change {
+    name: String,
+    values: std::vec::IntoIter<String>,
+}
+
+impl Change {
+    fn new(name: &str, value: &Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: texts(value).into_iter(),
+        }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        self.values.next()
+    }
+
+    fn is_for(&self, name: &[u8], charset: &'static Encoding) -> bool {
+        decoded(name, charset).as_deref() == Some(self.name.as_str())
+    }
+}
+
+/// The texts of a jdoc value: none for `null`, one for a scalar, many for a list.
+#[must_use]
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(scalar_text).collect(),
+        other => scalar_text(other).into_iter().collect(),
+    }
+}
+
+/// The last pair of each changed field.
+fn last_places(body: &[u8], changes: &[Change], charset: &'static Encoding) -> Vec<Option<usize>> {
+    let mut last = vec![None; changes.len()];
+    for (at, pair) in pairs(body).enumerate() {
+        let name = split(pair).0;
+        if let Some(number) = changes
+            .iter()
+            .position(|change| change.is_for(name, charset))
+        {
+            last[number] = Some(at);
+        }
+    }
+    last
+}
+
+fn push_pair(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    if !out.is_empty() {
+        out.push(b'&');
+    }
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+fn pairs(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    body.split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+}
+
+fn split(pair: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'=', pair) {
+        Some(at) => (&pair[..at], &pair[at + 1..]),
+        None => (pair, b""),
+    }
+}
+
+/// The value of `_charset_`, if the body has it once.
+fn declared(body: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Rejected> {
+    if memchr::memmem::find(body, b"_charset_").is_none() {
+        return Ok(None);
+    }
+    let mut found = None;
+    for (name, value) in pairs(body)
+        .map(split)
+        .filter(|(name, _)| *name == CHARSET_FIELD.as_bytes())
+    {
+        debug_assert_eq!(name, CHARSET_FIELD.as_bytes());
+        let value = unescape(value, || "Field `_charset_`".to_owned())?;
+        if found.as_ref().is_some_and(|known| *known != value) {
+            return Err(Rejected::malformed("The field `_charset_` is there twice."));
+        }
+        found = Some(value);
+    }
+    Ok(found)
+}
+
+/// Undoes `+` and `%XX`.
+fn unescape(text: &[u8], what: impl Fn() -> String) -> Result<Cow<'_, [u8]>, Rejected> {
+    let Some(first) = memchr::memchr2(b'+', b'%', text) else {
+        return Ok(Cow::Borrowed(text));
+    };
+    let mut out = Vec::with_capacity(text.len());
+    out.extend_from_slice(&text[..first]);
+    let mut at = first;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let pair = text.get(at..at + 2).and_then(hex).ok_or_else(|| {
+                    Rejected::malformed(format!(
+                        "{} has a `%` without two hexadecimal digits after it; send %25.",
+                        what()
+                    ))
+                })?;
+                at += 2;
+                pair
+            }
+            other => other,
+        });
+    }
+    Ok(Cow::Owned(out))
+}
+
+fn hex(pair: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    Some(digit(pair[0])? << 4 | digit(pair[1])?)
+}
+
+fn decoded(text: &[u8], charset: &'static Encoding) -> Option<String> {
+    let raw = unescape(text, String::new).ok()?;
+    charset::decode(&raw, charset, String::new)
+        .ok()
+        .map(Cow::into_owned)
+}
+
+fn escape(text: &str, charset: &'static Encoding) -> Vec<u8> {
+    let raw = charset::encode(text, charset);
+    form_urlencoded::byte_serialize(&raw)
+        .collect::<String>()
+        .into_bytes()
+}
+
+/// A field's name, short enough for a sentence.
+#[must_use]
+pub fn short(name: &str) -> String {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    if shown.len() < name.len() {
+        format!("{shown}…")
+    } else {
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Limits;
+    use crate::model::doc::Doc;
+    use crate::model::hidden::Hidden;
+    use serde_json::json;
+
+    fn read(body: &[u8], limits: &Limits) -> Result<Value, Rejected> {
+        let hidden = Hidden::default();
+        let settings = Settings {
+            limits,
+            hidden: &hidden,
+            charset: None,
+            nested: false,
+            doc_path: &[],
+        };
+        decode(body, None, settings).map(|(flat, _)| Doc::Flat(flat).visible_value(None))
+    }
+
+    fn patched(body: &str, jdoc: Value) -> String {
+        let jdoc: Jdoc = serde_json::from_value(jdoc).expect("an object");
+        String::from_utf8(patch(body.as_bytes(), &jdoc, encoding_rs::UTF_8)).expect("ASCII")
+    }
+
+    #[test]
+    fn browsers_posts_are_read() {
+        let limits = Limits::default();
+        for (body, expected) in [
+            (
+                "a=1&b=x+y%40z&c=%C3%A9%22",
+                json!({"a": "1", "b": "x y@z", "c": "é\""}),
+            ),
+            ("a=1&a=2&a[]=3", json!({"a": ["1", "2"], "a[]": "3"})),
+            ("=x&b&c=&&d==", json!({"": "x", "b": "", "c": "", "d": "="})),
+            ("", json!({})),
+            ("t=a%0D%0Ab&e=\u{e9}", json!({"t": "a\r\nb", "e": "é"})),
+            (
+                "_charset_=windows-1252&a=%E9",
+                json!({"_charset_": "windows-1252", "a": "é"}),
+            ),
+            (
+                "a=%93%FA&_charset_=Shift_JIS",
+                json!({"a": "日", "_charset_": "Shift_JIS"}),
+            ),
+        ] {
+            assert_eq!(read(body.as_bytes(), &limits), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_parsers_disagree_on_is_refused() {
+        let limits = Limits::default();
+        for (body, part) in [
+            ("a=%zz", "Field `a` has a `%`"),
+            ("a=%4", "Field `a` has a `%`"),
+            ("%=1", "The name of field 1"),
+            ("a=1;admin=1", "bare `;`"),
+            ("a=%E9", "not UTF-8"),
+            ("_charset_=utf-8&_charset_=latin1", "twice"),
+        ] {
+            let rejected = read(body.as_bytes(), &limits).expect_err(body);
+            assert_eq!(rejected.status, 400);
+            assert!(rejected.text.contains(part), "{body}: {rejected}");
+        }
+        assert_eq!(
+            read(b"_charset_=klingon", &limits)
+                .expect_err("unknown")
+                .status,
+            415
+        );
+    }
+
+    #[test]
+    fn limits_have_names() {
+        let limits = Limits {
+            field: 3,
+            fields: 2,
+            doc: 12,
+            ..Limits::default()
+        };
+        for (body, limit) in [
+            ("a=1&b=2&c=3", "limits.fields"),
+            ("a=1234", "limits.field"),
+            ("aaaaaaaaaaa=1", "limits.doc"),
+        ] {
+            let rejected = read(body.as_bytes(), &limits).expect_err(body);
+            assert_eq!(
+                (rejected.status, rejected.limit),
+                (413, Some(limit)),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_changed_fields_are_rewritten() {
+        for (body, jdoc, expected) in [
+            (
+                "a=1&b=x%20y&c=3",
+                json!({"a": "ü &"}),
+                "a=%C3%BC+%26&b=x%20y&c=3",
+            ),
+            ("a=1&b=2", json!({"c": 3, "d": true}), "a=1&b=2&c=3&d=true"),
+            ("a=1&b=2&a=3", json!({"a": null}), "b=2"),
+            (
+                "a=1&b=2&a=3&c=4",
+                json!({"a": ["1", "9", "8"]}),
+                "a=1&b=2&a=9&a=8&c=4",
+            ),
+            ("a=1&b=2&a=3", json!({"a": "7"}), "a=7&b=2"),
+            ("%61=1&b", json!({"a": "2", "b": "x"}), "%61=2&b=x"),
+            ("", json!({"a": "1"}), "a=1"),
+            ("a=x%20y", json!({"a": "x y"}), "a=x%20y"),
+        ] {
+            assert_eq!(patched(body, jdoc), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_patch_keeps_the_charset() {
+        let jdoc: Jdoc = serde_json::from_value(json!({"a": "日本€"})).expect("an object");
+        let out = patch(b"a=x", &jdoc, encoding_rs::SHIFT_JIS);
+        assert_eq!(out, b"a=%93%FA%96%7B%26%238364%3B");
+    }
+}

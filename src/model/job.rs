@@ -1,0 +1,161 @@
+//! The job: the record of one call the gateway made, with what came of it (delivery §1). Owns the value; making
+//! the call is left to `hooks`, writing the record down to `flow`.
+//!
+//! A job holds names and sizes of fields, never their values.
+
+use std::time::Duration;
+
+use crate::model::event::Event;
+
+/// Why the gateway made the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// A hook was asked.
+    Hook,
+    /// A `form_submit` jdoc was sent to the backend.
+    Update,
+}
+
+impl JobKind {
+    /// The word in records.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply lets the event go on.
+    Continued,
+    /// The reply changes fields.
+    Patched,
+    /// The reply stops the submission.
+    Stopped,
+    /// The reply sends the person elsewhere.
+    Redirected,
+    /// The reply breaks the protocol.
+    Faulty,
+    /// No reply in time.
+    TimedOut,
+    /// No connection, no answer, or a status that is no reply.
+    Failed,
+    /// Not called: the breaker is open, or the budget is spent.
+    Skipped,
+    /// Called and compared, but not applied.
+    Shadow,
+    /// An update that the backend took.
+    Delivered,
+}
+
+impl Outcome {
+    /// The word in records.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Continued => "continued",
+            Self::Patched => "patched",
+            Self::Stopped => "stopped",
+            Self::Redirected => "redirected",
+            Self::Faulty => "faulty",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Shadow => "shadow",
+            Self::Delivered => "delivered",
+        }
+    }
+
+    /// Whether the hook could not be relied on: its `on_failure` decides.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::Faulty | Self::TimedOut | Self::Failed | Self::Skipped
+        )
+    }
+}
+
+/// Something wrong or odd in an answer: where, what, and how to mend it. For operators and integrators; a person
+/// never sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// A JSON path into the reply (`$.msg_type`), or `status`, `body`, `connection`.
+    pub place: String,
+    /// What is wrong and how to mend it, in one sentence or two.
+    pub text: String,
+}
+
+impl Finding {
+    /// A finding at `place`.
+    pub fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// How long the parts of a call took, from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Until the connection stood; `None` where an open one was used.
+    pub connect: Option<Duration>,
+    /// Until the head of the answer.
+    pub first_byte: Option<Duration>,
+    /// Until all was read.
+    pub total: Duration,
+}
+
+/// The record of one call.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// UUID version 7; also the `webhook-id`, the same for every attempt.
+    pub id: String,
+    /// Why the call was made.
+    pub kind: JobKind,
+    /// The event.
+    pub event: Event,
+    /// The form's id.
+    pub form: String,
+    /// The hook's name, or `update`.
+    pub hook: String,
+    /// The request it belongs to.
+    pub request_id: String,
+    /// The submission's id at the backend, once known.
+    pub submission_id: Option<String>,
+    /// Where it went, without query and user information.
+    pub url: String,
+    /// How many attempts were made.
+    pub run: u32,
+    /// Bytes of JSON sent.
+    pub sent: usize,
+    /// Bytes of body received.
+    pub received: usize,
+    /// How long it took.
+    pub timings: Timings,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What broke the protocol, or why there was no answer.
+    pub faults: Vec<Finding>,
+    /// What is odd but works.
+    pub warnings: Vec<Finding>,
+    /// Names of the fields that the reply changes.
+    pub changed: Vec<String>,
+    /// A failure after which the event went on all the same.
+    pub let_through: bool,
+    /// The reply held both an error and changes.
+    pub conflict: bool,
+}

@@ -1,0 +1,99 @@
+//! Names with brackets: `a[b][]`. Owns how they become nested objects and lists; when to do so is left to the
+//! form's `nested`.
+
+use serde_json::Map;
+use serde_json::Value;
+
+/// The parts of a bracketed name: `a[b][]` is `a`, `b` and an empty part; `None` if it is not one.
+#[must_use]
+pub fn bracket_parts(name: &str) -> Option<Vec<&str>> {
+    let open = name.find('[')?;
+    let mut parts = vec![&name[..open]];
+    let mut rest = &name[open..];
+    while !rest.is_empty() {
+        let inner = rest.strip_prefix('[')?;
+        let close = inner.find(']')?;
+        parts.push(&inner[..close]);
+        rest = &inner[close + 1..];
+    }
+    (!parts[0].is_empty()).then_some(parts)
+}
+
+/// The deepest nesting that bracketed names may make; deeper ones stay flat.
+const MAX_BRACKETS: usize = 32;
+
+/// Turns bracketed names into nested objects and lists, as Rails, PHP and qs read them. A name that does not fit
+/// beside the others (`a[b]` after a plain `a`) stays as it is.
+pub(in crate::model) fn nest(flat: Map<String, Value>) -> Map<String, Value> {
+    let mut root = Map::new();
+    for (name, value) in flat {
+        if let Err(value) = place(&mut root, &name, value) {
+            root.insert(name, value);
+        }
+    }
+    root.into_iter()
+        .map(|(name, value)| (name, listed(value)))
+        .collect()
+}
+
+/// The first name that cannot stand beside the others: `a[b]` where there is also `a`.
+pub(in crate::model) fn misfit<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut root = Map::new();
+    let mut names = names.into_iter();
+    names.find(|name| place(&mut root, name, Value::Null).is_err())
+}
+
+fn place(root: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), Value> {
+    match bracket_parts(name) {
+        Some(parts) if parts.len() <= MAX_BRACKETS => put(root, parts[0], &parts[1..], value),
+        _ => put(root, name, &[], value),
+    }
+}
+
+fn put(into: &mut Map<String, Value>, key: &str, rest: &[&str], value: Value) -> Result<(), Value> {
+    let Some((next, deeper)) = rest.split_first() else {
+        if into.contains_key(key) {
+            return Err(value);
+        }
+        into.insert(key.to_owned(), value);
+        return Ok(());
+    };
+    if next.is_empty() && deeper.is_empty() {
+        let list = into.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+        let Value::Array(list) = list else {
+            return Err(value);
+        };
+        match value {
+            Value::Array(more) => list.extend(more),
+            one => list.push(one),
+        }
+        return Ok(());
+    }
+    let inner = into.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    match inner {
+        Value::Object(inner) => put(inner, next, deeper, value),
+        _ => Err(value),
+    }
+}
+
+/// An object whose keys are 0, 1, 2 … is a list.
+fn listed(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let object: Map<String, Value> = object
+                .into_iter()
+                .map(|(name, value)| (name, listed(value)))
+                .collect();
+            let counted = object
+                .keys()
+                .enumerate()
+                .all(|(at, key)| *key == at.to_string());
+            if counted && !object.is_empty() {
+                Value::Array(object.into_iter().map(|(_, value)| value).collect())
+            } else {
+                Value::Object(object)
+            }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,360 @@
+//! The book: all rule files as one immutable value. Owns loading a folder, what several files must agree on, and
+//! finding a form; keeping the book current is left to `cli`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use crate::rules::case::Case;
+use crate::rules::file::ALL_FORMS;
+use crate::rules::file::RuleFile;
+use crate::rules::form::Form;
+use crate::rules::form::FormTable;
+use crate::rules::form::Part;
+use crate::rules::hook::HookRule;
+use crate::rules::place::Place;
+use crate::rules::recognise::Asked;
+use crate::rules::recognise::Claim;
+use crate::rules::recognise::FormPart;
+use crate::rules::recognise::Recognised;
+use crate::rules::recognise::Routes;
+use crate::rules::route::Route;
+use crate::source::complaint::Complaint;
+use crate::source::page::Page;
+use crate::source::table::Placed;
+
+/// All forms, compiled.
+#[derive(Debug, Default)]
+pub struct Book {
+    forms: Vec<Arc<Form>>,
+    by_id: HashMap<String, usize>,
+    discovered: Option<Arc<Form>>,
+    hooks: Vec<Arc<HookRule>>,
+    routes: Routes,
+    cases: Vec<(Arc<Form>, Case)>,
+}
+
+/// A book, and what is odd about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The book.
+    pub book: Book,
+    /// What works but is probably not meant.
+    pub warnings: Vec<Complaint>,
+}
+
+/// A file's name as the operator knows it, its stem, and its text.
+#[derive(Debug)]
+pub struct Written {
+    /// `rules/contact.toml`.
+    pub name: String,
+    /// `contact`.
+    pub stem: String,
+    /// The text.
+    pub text: String,
+}
+
+impl Book {
+    /// Loads every `*.toml` of a folder. `hosts` are host names that pass where a form does not name them.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in all files.
+    pub fn load(folder: &Path, hosts: &[String]) -> Result<Loaded, Vec<Complaint>> {
+        let files = read_folder(folder)?;
+        Self::compile(files, folder, hosts)
+    }
+
+    /// Compiles files that have been read. Secrets in files are looked for from `folder`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in all files.
+    pub fn compile(
+        files: Vec<Written>,
+        folder: &Path,
+        hosts: &[String],
+    ) -> Result<Loaded, Vec<Complaint>> {
+        let files = parse(files, folder);
+        let mut binder = Binder::default();
+        binder.book.routes.know_hosts(hosts);
+        binder.bind(&files);
+        let book = binder.book;
+        let complaints: Vec<Complaint> = files
+            .into_iter()
+            .flat_map(|file| file.page.into_complaints())
+            .collect();
+        if complaints.iter().any(Complaint::is_error) {
+            return Err(complaints);
+        }
+        Ok(Loaded {
+            book,
+            warnings: complaints,
+        })
+    }
+
+    /// Says which form a request belongs to.
+    #[must_use]
+    pub fn recognise(&self, asked: Asked<'_>) -> Recognised<'_> {
+        self.routes.recognise(asked)
+    }
+
+    /// The forms that have a file, in the order of their ids.
+    #[must_use]
+    pub fn forms(&self) -> &[Arc<Form>] {
+        &self.forms
+    }
+
+    /// The form of this id.
+    #[must_use]
+    pub fn form(&self, id: &str) -> Option<&Arc<Form>> {
+        self.by_id.get(id).map(|at| &self.forms[*at])
+    }
+
+    /// What stands for forms without a file, if `all-forms.toml` discovers any.
+    #[must_use]
+    pub const fn discovered(&self) -> Option<&Arc<Form>> {
+        self.discovered.as_ref()
+    }
+
+    /// Every hook, by its number.
+    #[must_use]
+    pub fn hooks(&self) -> &[Arc<HookRule>] {
+        &self.hooks
+    }
+
+    /// Every test, with the form it tests.
+    #[must_use]
+    pub fn cases(&self) -> &[(Arc<Form>, Case)] {
+        &self.cases
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<Written>, Vec<Complaint>> {
+    let unreadable = |path: &Path, error: &std::io::Error| {
+        let mend = "make the folder, or name another with --rules";
+        vec![Complaint::about(
+            format!("cannot read `{}`: {error}", path.display()),
+            mend,
+        )]
+    };
+    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+            && !hidden
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = paths.iter().map(|path| {
+        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let name = path.display().to_string();
+        Ok(Written { name, stem, text })
+    });
+    read.collect()
+}
+
+/// Parses all files, on as many threads as there are processors when they are many.
+fn parse(files: Vec<Written>, folder: &Path) -> Vec<RuleFile> {
+    let read = |file: Written| RuleFile::read(Page::new(file.name, file.text), &file.stem, folder);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    if files.len() < 64 || threads == 1 {
+        return files.into_iter().map(read).collect();
+    }
+    let share = files.len().div_ceil(threads);
+    let mut shares: Vec<Vec<Written>> = Vec::new();
+    let mut files = files.into_iter().peekable();
+    while files.peek().is_some() {
+        shares.push(files.by_ref().take(share).collect());
+    }
+    thread::scope(|scope| {
+        let work = |share: Vec<Written>| {
+            scope.spawn(move || share.into_iter().map(read).collect::<Vec<_>>())
+        };
+        let running: Vec<_> = shares.into_iter().map(work).collect();
+        let finished = running.into_iter().map(|thread| match thread.join() {
+            Ok(files) => files,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        finished.flatten().collect()
+    })
+}
+
+/// Puts the files together and finds what they disagree on.
+#[derive(Default)]
+struct Binder {
+    book: Book,
+    claimed: HashMap<String, Vec<(Vec<String>, Place)>>,
+}
+
+impl Binder {
+    fn bind(&mut self, files: &[RuleFile]) {
+        let nothing = (FormTable::default(), Part::default());
+        let all_file = files.iter().find(|file| file.is_for_all());
+        let all = all_file.map_or((&nothing.0, &nothing.1), |file| (&file.form, &file.part));
+        let shared = self.number_hooks(all.1);
+        let mut own: Vec<&RuleFile> = files.iter().filter(|file| !file.is_for_all()).collect();
+        own.sort_by_key(|file| file.id());
+        for file in own {
+            self.bind_form(file, all, shared);
+        }
+        if let Some(file) = all_file.filter(|file| !file.form.discover.is_empty()) {
+            self.bind_discovered(file, all, shared, (&nothing.0, &nothing.1));
+        }
+        if let Some(file) = all_file.filter(|file| !file.cases.is_empty()) {
+            let form = self.with_hooks(
+                Form::new(
+                    ALL_FORMS.to_owned(),
+                    file.place.clone(),
+                    (&nothing.0, &nothing.1),
+                    all,
+                ),
+                all.1,
+                shared,
+                None,
+            );
+            let cases = file
+                .cases
+                .iter()
+                .map(|case| (Arc::clone(&form), case.clone()));
+            self.book.cases.extend(cases);
+        }
+    }
+
+    /// Gives a part's hooks their numbers; the first of them.
+    fn number_hooks(&mut self, part: &Part) -> usize {
+        let first = self.book.hooks.len();
+        self.book.hooks.extend(part.hooks.iter().cloned());
+        first
+    }
+
+    fn with_hooks(
+        &self,
+        mut form: Form,
+        all: &Part,
+        shared: usize,
+        own: Option<(&Part, usize)>,
+    ) -> Arc<Form> {
+        debug_assert!(self.book.hooks.len() >= shared + all.hooks.len());
+        for (hook, number) in all.hooks.iter().zip(shared..) {
+            form.add_hook(hook, false, number);
+        }
+        if let Some((part, first)) = own {
+            for (hook, number) in part.hooks.iter().zip(first..) {
+                form.add_hook(hook, true, number);
+            }
+        }
+        Arc::new(form)
+    }
+
+    fn bind_form(&mut self, file: &RuleFile, all: (&FormTable, &Part), shared: usize) {
+        let id = file.id();
+        if let Some(other) = self.book.form(&id) {
+            let span = file
+                .form
+                .id
+                .as_ref()
+                .map_or(0..0, |placed| placed.span.clone());
+            let label = format!("also the id of {}", other.place);
+            file.page
+                .complain(span, format!("two forms have the id `{id}`"), label);
+            return;
+        }
+        let first = self.number_hooks(&file.part);
+        let form = Form::new(
+            id.clone(),
+            file.place.clone(),
+            (&file.form, &file.part),
+            all,
+        );
+        let form = self.with_hooks(form, all.1, shared, Some((&file.part, first)));
+        let folds = file
+            .form
+            .case_insensitive
+            .or(all.0.case_insensitive)
+            .unwrap_or(false);
+        self.claim(file, &form, &file.form.submit, FormPart::Submission, folds);
+        self.claim(file, &form, &file.form.load, FormPart::Page, folds);
+        self.book.by_id.insert(id, self.book.forms.len());
+        self.book.cases.extend(
+            file.cases
+                .iter()
+                .map(|case| (Arc::clone(&form), case.clone())),
+        );
+        self.book.forms.push(form);
+    }
+
+    fn bind_discovered(
+        &mut self,
+        file: &RuleFile,
+        all: (&FormTable, &Part),
+        shared: usize,
+        none: (&FormTable, &Part),
+    ) {
+        let form = Form::new(String::new(), file.place.clone(), none, all);
+        let form = self.with_hooks(form, all.1, shared, None);
+        let folds = file.form.case_insensitive.unwrap_or(false);
+        for route in &file.form.discover {
+            let claim = Claim {
+                form: Arc::clone(&form),
+                route: route.value.clone(),
+                part: FormPart::Submission,
+                discovers: true,
+            };
+            self.book.routes.add(claim, folds);
+        }
+        self.book.discovered = Some(form);
+    }
+
+    fn claim(
+        &mut self,
+        file: &RuleFile,
+        form: &Arc<Form>,
+        routes: &[Placed<Route>],
+        part: FormPart,
+        folds: bool,
+    ) {
+        for route in routes {
+            let mut shape = route.value.shape();
+            if folds {
+                shape.make_ascii_lowercase();
+            }
+            let others = self.claimed.entry(shape).or_default();
+            let overlaps = |hosts: &[String]| {
+                hosts.is_empty()
+                    || form.hosts.is_empty()
+                    || hosts.iter().any(|host| form.hosts.contains(host))
+            };
+            if let Some((_, place)) = others.iter().find(|(hosts, _)| overlaps(hosts)) {
+                let message = format!("two forms claim `{}`", route.value.written);
+                file.page.complain(
+                    route.span.clone(),
+                    message,
+                    format!("also claimed at {place}"),
+                );
+            }
+            others.push((form.hosts.clone(), Place::on(&file.page, &route.span)));
+            let claim = Claim {
+                form: Arc::clone(form),
+                route: route.value.clone(),
+                part,
+                discovers: false,
+            };
+            self.book.routes.add(claim, folds);
+        }
+    }
+}

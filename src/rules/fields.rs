@@ -1,0 +1,534 @@
+//! Field constraints in HTML's own words, checked as browsers check them. Owns types, constraints, normalising
+//! and the default messages; when they are applied is left to `flow`.
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::model::doc::Doc;
+use crate::model::doc::File;
+use crate::model::doc::Item;
+use crate::model::reply::Reply;
+use crate::rules::kind::FieldType;
+use crate::rules::kind::Typed;
+use crate::rules::pattern;
+use crate::rules::place::Place;
+use crate::source::measure::show_size;
+use crate::source::table::Table;
+
+/// The constraints of one field.
+#[derive(Debug, Clone)]
+pub struct FieldRule {
+    /// The field.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    required: bool,
+    kind: FieldType,
+    pattern: Option<Regex>,
+    minlength: Option<u64>,
+    maxlength: Option<u64>,
+    min: Option<Typed>,
+    max: Option<Typed>,
+    step: Option<f64>,
+    accept: Vec<String>,
+    maxsize: Option<u64>,
+    normalize: Vec<Normalize>,
+    msg: Option<String>,
+}
+
+/// A change to a value before it is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalize {
+    /// White space at both ends goes.
+    Trim,
+    /// Runs of white space become one space.
+    Collapse,
+    /// Lower case.
+    Lowercase,
+    /// Upper case.
+    Uppercase,
+}
+
+const NORMALIZE: [(&str, Normalize); 4] = [
+    ("trim", Normalize::Trim),
+    ("collapse", Normalize::Collapse),
+    ("lowercase", Normalize::Lowercase),
+    ("uppercase", Normalize::Uppercase),
+];
+
+impl FieldRule {
+    /// Reads `[fields.NAME]`; what is wrong is complained of on the page.
+    #[must_use]
+    pub fn read(name: &str, table: &Table<'_>) -> Self {
+        let kind = table
+            .word("type", &FieldType::WORDS)
+            .unwrap_or(FieldType::String);
+        let pattern = table
+            .text("pattern")
+            .and_then(|text| table.parsed(&text, pattern::whole));
+        let rule = Self {
+            name: name.to_owned(),
+            place: Place::on(table.page(), &table.span()),
+            required: table.flag("required").unwrap_or(false),
+            kind,
+            pattern: pattern.map(|placed| placed.value),
+            minlength: table.count("minlength").map(|placed| placed.value),
+            maxlength: table.count("maxlength").map(|placed| placed.value),
+            min: bound(table, "min", kind),
+            max: bound(table, "max", kind),
+            step: step(table, kind),
+            accept: table
+                .texts("accept")
+                .into_iter()
+                .map(|placed| placed.value.to_ascii_lowercase())
+                .collect(),
+            maxsize: table.size("maxsize").map(|placed| placed.value),
+            normalize: table.words("normalize", &NORMALIZE),
+            msg: table.text("msg").map(|placed| placed.value),
+        };
+        rule.lint(table);
+        rule
+    }
+
+    fn lint(&self, table: &Table<'_>) {
+        if let (Some(least), Some(most)) = (self.minlength, self.maxlength)
+            && least > most
+        {
+            table.complain(
+                "minlength",
+                format!("no value is at least {least} and at most {most} long"),
+                "",
+            );
+        }
+        if let (Some(least), Some(most)) = (&self.min, &self.max)
+            && most.is_below(least)
+        {
+            table.complain("min", "no value lies between `min` and `max`", "");
+        }
+        let for_files = !self.accept.is_empty() || self.maxsize.is_some();
+        if for_files && self.kind != FieldType::File {
+            let name = if self.maxsize.is_some() {
+                "maxsize"
+            } else {
+                "accept"
+            };
+            table.complain(
+                name,
+                format!("`{name}` is for files"),
+                "add type = \"file\"",
+            );
+        }
+    }
+
+    /// The value that normalising makes of the field, if it changes anything.
+    #[must_use]
+    pub fn normalized(&self, doc: &Doc) -> Option<Value> {
+        if self.normalize.is_empty() {
+            return None;
+        }
+        let items = doc.items(&self.name);
+        let mut changed = false;
+        let mut values = Vec::with_capacity(items.len());
+        for item in &items {
+            let text = match item {
+                Item::Text(text) => *text,
+                Item::Json(Value::String(text)) => text.as_str(),
+                Item::Json(_) | Item::File(_) => return None,
+            };
+            let normal = self
+                .normalize
+                .iter()
+                .fold(text.to_owned(), |text, step| step.apply(&text));
+            changed |= normal != text;
+            values.push(Value::String(normal));
+        }
+        match (changed, values.len()) {
+            (false, _) => None,
+            (true, 1) => values.pop(),
+            (true, _) => Some(Value::Array(values)),
+        }
+    }
+
+    /// Checks the field. Gives the typed values for the doc, if the type is not a text and all is well.
+    ///
+    /// # Errors
+    /// The reply that refuses the field.
+    pub fn check(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Reply> {
+        let items = doc.items(&self.name);
+        let filled: Vec<Item<'_>> = items.into_iter().filter(|item| !is_empty(item)).collect();
+        if filled.is_empty() {
+            let missing = if self.kind == FieldType::File {
+                "Choose a file."
+            } else {
+                "Fill in this field."
+            };
+            return if self.required {
+                Err(self.refuse(missing))
+            } else {
+                Ok(None)
+            };
+        }
+        if self.kind == FieldType::List {
+            self.check_count(filled.len())?;
+        }
+        let typed: Result<Vec<Typed>, Reply> =
+            filled.iter().map(|item| self.check_item(item)).collect();
+        let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
+        Ok(match self.kind {
+            FieldType::List => values.map(|values| vec![Value::Array(values)]),
+            _ => values,
+        })
+    }
+
+    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Reply> {
+        match (item, self.kind) {
+            (Item::File(file), FieldType::File) => self.check_file(file),
+            (Item::File(_), _) => Err(self.refuse("This field takes no file.")),
+            (_, FieldType::File) => Err(self.refuse("Choose a file.")),
+            (item, _) => {
+                let Some(text) = item.text() else {
+                    return Err(self.refuse("This is not a value for this field."));
+                };
+                self.check_text(&text)
+            }
+        }
+    }
+
+    fn check_text(&self, text: &str) -> Result<Typed, Reply> {
+        let length = browser_length(text);
+        if let Some(least) = self.minlength.filter(|least| length < *least) {
+            return Err(self.refuse(&format!("Use at least {least} characters.")));
+        }
+        if let Some(most) = self.maxlength.filter(|most| length > *most) {
+            return Err(self.refuse(&format!("Use at most {most} characters.")));
+        }
+        if let Some(pattern) = &self.pattern
+            && !pattern.is_match(text)
+        {
+            return Err(self.refuse("This does not have the expected form."));
+        }
+        let typed = self.kind.read(text).map_err(|why| self.refuse(why))?;
+        if self.kind == FieldType::List {
+            return Ok(typed);
+        }
+        if let Some(least) = self.min.as_ref().filter(|least| typed.is_below(least)) {
+            return Err(self.refuse(&format!(
+                "This must be {least} or {}.",
+                later_word(self.kind, true)
+            )));
+        }
+        if let Some(most) = self.max.as_ref().filter(|most| most.is_below(&typed)) {
+            return Err(self.refuse(&format!(
+                "This must be {most} or {}.",
+                later_word(self.kind, false)
+            )));
+        }
+        if let Some(step) = self.step
+            && !self.is_on_step(&typed, step)
+        {
+            return Err(self.refuse(&format!(
+                "This must go in steps of {}.",
+                Typed::Number(step)
+            )));
+        }
+        Ok(typed)
+    }
+
+    fn is_on_step(&self, typed: &Typed, step: f64) -> bool {
+        let base = self.min.as_ref().and_then(Typed::as_f64).unwrap_or(0.0);
+        let Some(value) = typed.as_f64() else {
+            return true;
+        };
+        let steps = (value - base) / step;
+        (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0)
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), Reply> {
+        let count = Typed::Integer(i128::try_from(count).unwrap_or(i128::MAX));
+        if let Some(least) = self.min.as_ref().filter(|least| count.is_below(least)) {
+            return Err(self.refuse(&format!("Choose at least {least}.")));
+        }
+        if let Some(most) = self.max.as_ref().filter(|most| most.is_below(&count)) {
+            return Err(self.refuse(&format!("Choose at most {most}.")));
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, file: &File) -> Result<Typed, Reply> {
+        if let Some(most) = self.maxsize.filter(|most| file.size > *most) {
+            return Err(self.refuse(&format!("The file may have at most {}.", show_size(most))));
+        }
+        let accepted =
+            self.accept.is_empty() || self.accept.iter().any(|wanted| accepts(wanted, file));
+        if !accepted {
+            return Err(self.refuse(&format!(
+                "Choose a file of one of these kinds: {}.",
+                self.accept.join(", ")
+            )));
+        }
+        Ok(Typed::File)
+    }
+
+    fn refuse(&self, default: &str) -> Reply {
+        let msg = self.msg.as_deref().unwrap_or(default);
+        Reply::go_on().refuse(self.name.as_str(), msg)
+    }
+}
+
+impl Normalize {
+    fn apply(self, text: &str) -> String {
+        match self {
+            Self::Trim => text.trim().to_owned(),
+            Self::Collapse => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Lowercase => text.to_lowercase(),
+            Self::Uppercase => text.to_uppercase(),
+        }
+    }
+}
+
+fn bound(table: &Table<'_>, name: &str, kind: FieldType) -> Option<Typed> {
+    let placed = table.bound(name)?;
+    let text = match &placed.value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let wanted = match kind {
+        FieldType::List => FieldType::Integer,
+        FieldType::Integer | FieldType::Number | FieldType::Date => kind,
+        _ => {
+            table.complain(
+                name,
+                format!("`{name}` is for numbers, dates and lists"),
+                "add type = \"integer\"",
+            );
+            return None;
+        }
+    };
+    let typed = wanted.read(&text);
+    if let Err(why) = &typed {
+        table.complain(
+            name,
+            format!("`{text}` is not a bound for this type"),
+            why.trim_end_matches('.'),
+        );
+    }
+    typed.ok()
+}
+
+fn step(table: &Table<'_>, kind: FieldType) -> Option<f64> {
+    let placed = table.bound("step")?;
+    let number = placed.value.as_f64().filter(|step| *step > 0.0);
+    if number.is_none() || !matches!(kind, FieldType::Integer | FieldType::Number) {
+        table.complain(
+            "step",
+            "`step` is a number over 0, for type integer or number",
+            "",
+        );
+    }
+    number
+}
+
+fn is_empty(item: &Item<'_>) -> bool {
+    match item {
+        Item::Text(text) => text.is_empty(),
+        Item::Json(value) => value.is_null() || value.as_str() == Some(""),
+        // A browser sends a file input without a file as an empty file without a name.
+        Item::File(file) => file.filename.is_empty() && file.size == 0,
+    }
+}
+
+/// HTML counts UTF-16 code units, a line break as one.
+fn browser_length(text: &str) -> u64 {
+    let breaks = text.matches("\r\n").count();
+    u64::try_from(text.encode_utf16().count() - breaks).unwrap_or(u64::MAX)
+}
+
+fn accepts(wanted: &str, file: &File) -> bool {
+    if wanted.starts_with('.') {
+        return file.filename.to_lowercase().ends_with(wanted);
+    }
+    let kind = file.content_type.as_deref().unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    match wanted.strip_suffix("/*") {
+        Some(family) => kind.split('/').next() == Some(family),
+        None => kind == wanted,
+    }
+}
+
+const fn later_word(kind: FieldType, least: bool) -> &'static str {
+    match (kind, least) {
+        (FieldType::Date, true) => "later",
+        (FieldType::Date, false) => "earlier",
+        (_, true) => "more",
+        (_, false) => "less",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::flat::Flat;
+    use crate::model::hidden::Hidden;
+    use crate::rules::shapes::FIELD;
+    use crate::source::page::Page;
+
+    fn rule(toml: &str) -> Result<FieldRule, String> {
+        let page = Page::new("t.toml", toml);
+        let rule = {
+            let parsed = page.parse();
+            let table = Table::new(&page, &FIELD, parsed.get_ref(), 0..0);
+            FieldRule::read("f", &table)
+        };
+        match page.into_complaints().first() {
+            Some(complaint) => Err(complaint.message.clone()),
+            None => Ok(rule),
+        }
+    }
+
+    fn check(toml: &str, values: &[&str]) -> Result<Option<Vec<Value>>, String> {
+        let rule = rule(toml).expect("a good rule");
+        let mut flat = Flat::new(&Hidden::default(), 16);
+        for value in values {
+            flat.push_text("f", value);
+        }
+        rule.check(&Doc::Flat(flat))
+            .map_err(|reply| reply.messages()[0].msg.clone())
+    }
+
+    #[test]
+    fn browsers_rules_for_values() {
+        let good = [
+            ("type = 'integer'\nmin = 5\nmax = 17", "12"),
+            ("type = 'integer'", "-3"),
+            ("type = 'number'\nstep = 0.1", "0.7"),
+            ("type = 'number'", "1e3"),
+            ("type = 'date'\nmin = '2026-01-01'", "2026-02-28"),
+            ("type = 'email'", "zoe.o'hara+x@example.co.uk"),
+            ("type = 'email'", "a@b"),
+            ("type = 'url'", "https://example.org/a?b"),
+            ("type = 'boolean'", "on"),
+            ("pattern = 'a|b'", "b"),
+            ("maxlength = 4", "a\r\nbc"),
+            ("minlength = 2", "\u{1f600}"),
+            ("required = true", " "),
+            ("pattern = 'x+'", ""),
+        ];
+        for (toml, value) in good {
+            assert!(
+                check(toml, &[value]).is_ok(),
+                "{toml}: {value:?}: {:?}",
+                check(toml, &[value])
+            );
+        }
+        let bad = [
+            ("type = 'integer'\nmin = 5\nmax = 17", "4"),
+            ("type = 'integer'", "12.5"),
+            ("type = 'integer'", "+3"),
+            ("type = 'integer'", "0x10"),
+            ("type = 'number'\nstep = 0.1", "0.75"),
+            ("type = 'number'", "NaN"),
+            ("type = 'number'", "1,5"),
+            ("type = 'date'", "2026-02-29"),
+            ("type = 'date'", "26-02-01"),
+            ("type = 'date'\nmax = '2026-01-01'", "2026-01-02"),
+            ("type = 'email'", "a b@example.org"),
+            ("type = 'email'", "a@-b.org"),
+            ("type = 'email'", "a@b."),
+            ("type = 'url'", "example.org"),
+            ("type = 'boolean'", "maybe"),
+            ("pattern = 'a|b'", "ab"),
+            ("maxlength = 4", "abcde"),
+            ("required = true", ""),
+        ];
+        for (toml, value) in bad {
+            assert!(check(toml, &[value]).is_err(), "{toml}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn values_get_their_type() {
+        assert_eq!(
+            check("type = 'integer'", &["12"]),
+            Ok(Some(vec![12.into()]))
+        );
+        assert_eq!(
+            check("type = 'list'\nmin = 1", &["a"]),
+            Ok(Some(vec![serde_json::json!(["a"])]))
+        );
+        assert_eq!(
+            check("type = 'boolean'", &["off"]),
+            Ok(Some(vec![false.into()]))
+        );
+        assert_eq!(check("", &["x"]), Ok(None));
+        assert_eq!(
+            check("type = 'list'\nmin = 2", &["a"]),
+            Err("Choose at least 2.".to_owned())
+        );
+        assert_eq!(
+            check("required = true\nmsg = 'Please!'", &[]),
+            Err("Please!".to_owned())
+        );
+    }
+
+    #[test]
+    fn bad_constraints_are_refused() {
+        for (toml, why) in [
+            ("min = 3", "`min` is for numbers"),
+            ("type = 'integer'\nmin = 'x'", "not a bound"),
+            ("type = 'integer'\nmin = 3\nmax = 2", "no value lies"),
+            ("minlength = 3\nmaxlength = 2", "no value is"),
+            ("accept = ['.pdf']", "is for files"),
+            ("pattern = '('", "unclosed"),
+            ("type = 'int'", "`int` is not a value of `type`"),
+            ("type = 'number'\nstep = 0", "`step` is a number over 0"),
+        ] {
+            let error = rule(toml).expect_err(toml);
+            assert!(error.contains(why), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn files_are_judged_by_type_and_size() {
+        let rule =
+            rule("type = 'file'\naccept = ['image/*', '.PDF']\nmaxsize = '1KiB'").expect("good");
+        let verdict = |filename: &str, kind: &str, size: u64| {
+            let mut flat = Flat::new(&Hidden::default(), 16);
+            let file = File {
+                filename: filename.into(),
+                content_type: Some(kind.into()),
+                size,
+                sha256: String::new(),
+            };
+            flat.push_file("f", file);
+            rule.check(&Doc::Flat(flat)).is_ok()
+        };
+        assert!(verdict("a.png", "image/png", 10));
+        assert!(verdict("a.Pdf", "application/pdf", 10));
+        assert!(
+            verdict("", "application/octet-stream", 0),
+            "no file chosen, and none is required"
+        );
+        assert!(!verdict("a.exe", "application/x-msdownload", 10));
+        assert!(!verdict("a.png", "image/png", 2000));
+    }
+
+    #[test]
+    fn normalising_changes_only_what_differs() {
+        let rule = rule("normalize = ['trim', 'lowercase']").expect("good");
+        let normalized = |value: &str| {
+            let mut flat = Flat::new(&Hidden::default(), 16);
+            flat.push_text("f", value);
+            rule.normalized(&Doc::Flat(flat))
+        };
+        assert_eq!(
+            normalized(" Ana@Example.ORG "),
+            Some("ana@example.org".into())
+        );
+        assert_eq!(normalized("ana@example.org"), None);
+    }
+}

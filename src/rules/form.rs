@@ -1,0 +1,520 @@
+//! `[form]`: how one form's submissions are treated. Owns reading the table, and the [`Form`] that comes of it
+//! together with what `all-forms.toml` says; matching requests is left to [`crate::rules::recognise`].
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use encoding_rs::Encoding;
+
+use crate::model::decision::OnConflict;
+use crate::model::doc::Doc;
+use crate::model::event::Event;
+use crate::model::hidden::Hidden;
+use crate::model::job::Finding;
+use crate::model::origin::Origin;
+use crate::model::reply::Reply;
+use crate::model::reply_table::Reading;
+use crate::model::secret::Secret;
+use crate::rules::accepted::Accepted;
+use crate::rules::accepted::SubmissionId;
+use crate::rules::accepted::Update;
+use crate::rules::condition;
+use crate::rules::error_body::ErrorBody;
+use crate::rules::fields::FieldRule;
+use crate::rules::hook::HookRule;
+use crate::rules::local::LocalRule;
+use crate::rules::person::UserSource;
+use crate::rules::place::Place;
+use crate::rules::route::Route;
+use crate::rules::shapes::API;
+use crate::source::secret;
+use crate::source::table::Placed;
+use crate::source::table::Table;
+
+/// The time for all hooks of one event, unless the rule file says otherwise.
+pub const DEFAULT_BUDGET: Duration = Duration::from_secs(8);
+
+/// What becomes of a jdoc field that the submission does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Absent {
+    /// It is appended.
+    #[default]
+    Append,
+    /// It is ignored, with a warning.
+    Ignore,
+}
+
+/// `[form]` of one file, as far as it says something.
+#[derive(Debug, Default)]
+pub struct FormTable {
+    /// The form's id.
+    pub id: Option<Placed<String>>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Routes of submissions.
+    pub submit: Vec<Placed<Route>>,
+    /// Routes of the page.
+    pub load: Vec<Placed<Route>>,
+    /// Routes of forms without a file.
+    pub discover: Vec<Placed<Route>>,
+    /// Whether routes match in any letter case.
+    pub case_insensitive: Option<bool>,
+    hosts: Vec<String>,
+    backend: Option<Origin>,
+    accepted: Option<Accepted>,
+    submission_id: Option<SubmissionId>,
+    update: Option<Update>,
+    hidden: Vec<String>,
+    csrf: Vec<String>,
+    writable: Option<Vec<String>>,
+    strict: Option<bool>,
+    absent: Option<Absent>,
+    redirect_hosts: Vec<String>,
+    api: Api,
+    nested: Option<bool>,
+    charset: Option<&'static Encoding>,
+    doc_path: Option<Vec<String>>,
+    error_body: Option<ErrorBody>,
+    on_conflict: Option<OnConflict>,
+    /// The time for all hooks of one event.
+    pub budget: Option<Duration>,
+}
+
+/// Proofs by which a request is API traffic.
+#[derive(Debug, Clone, Default)]
+pub struct Api {
+    /// Bearer tokens.
+    pub tokens: Vec<Secret>,
+    /// A claim of a verified JWT.
+    pub claim: Option<String>,
+}
+
+/// One file's part in a form's events.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// `[user_info]`.
+    pub user_info: Vec<(String, UserSource)>,
+    /// `[fields]`.
+    pub fields: Vec<Arc<FieldRule>>,
+    /// `[[rule]]`.
+    pub rules: Vec<Arc<LocalRule>>,
+    /// `[[hook]]`.
+    pub hooks: Vec<Arc<HookRule>>,
+}
+
+/// A hook in a form's chain.
+#[derive(Debug, Clone)]
+pub struct ChainHook {
+    /// The hook.
+    pub hook: Arc<HookRule>,
+    /// Whether it is the form's own: then it is told the form's own event.
+    pub own: bool,
+    /// Its number among all hooks of the book.
+    pub number: usize,
+}
+
+/// Everything the gateway does for one form: its own file and what `all-forms.toml` adds.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// The id; empty for the form that stands for discovered ones.
+    pub id: String,
+    /// The title.
+    pub title: Option<String>,
+    /// The form's file; `all-forms.toml` for discovered ones.
+    pub place: Place,
+    /// The hosts it is served on, lower case; empty for any.
+    pub hosts: Vec<String>,
+    /// Where its requests go instead of the gateway's backend.
+    pub backend: Option<Origin>,
+    /// Which backend statuses mean accepted.
+    pub accepted: Accepted,
+    /// Where the submission's id is found.
+    pub submission_id: Option<SubmissionId>,
+    /// Where a form_submit jdoc goes.
+    pub update: Option<Update>,
+    /// Fields that never leave the gateway; CSRF fields are among them.
+    pub hidden: Hidden,
+    /// Fields that hooks may not change even where everything is writable.
+    pub csrf: Vec<String>,
+    /// The only fields a jdoc may change.
+    pub writable: Option<Vec<String>>,
+    /// Whether a jdoc for another field is a fault.
+    pub strict: bool,
+    /// What becomes of jdoc fields that the submission does not carry.
+    pub absent: Absent,
+    /// Where else the person may be sent.
+    pub redirect_hosts: Vec<String>,
+    /// Proofs of API traffic.
+    pub api: Api,
+    /// Whether bracketed names are shown nested.
+    pub nested: bool,
+    /// The charset of submissions that do not say theirs.
+    pub charset: Option<&'static Encoding>,
+    /// The member names that lead to the doc in a JSON body.
+    pub doc_path: Vec<String>,
+    /// The shape of JSON answers of a stop.
+    pub error_body: Option<ErrorBody>,
+    /// What an error with a jdoc means.
+    pub on_conflict: OnConflict,
+    /// The time for all hooks of one event.
+    pub budget: Duration,
+    /// Where `user_info` comes from.
+    pub user_info: Vec<(String, UserSource)>,
+    /// Field constraints, those of all forms first.
+    pub fields: Vec<Arc<FieldRule>>,
+    rules: Vec<Arc<LocalRule>>,
+    hooks: [Vec<ChainHook>; 3],
+}
+
+impl FormTable {
+    /// Reads `[form]`; what is wrong is complained of on the page. Secrets in files are looked for from `folder`.
+    #[must_use]
+    pub fn read(table: &Table<'_>, folder: &Path) -> Self {
+        let list = |name: &str| -> Vec<String> {
+            table
+                .texts(name)
+                .into_iter()
+                .map(|placed| placed.value)
+                .collect()
+        };
+        let lower = |name: &str| -> Vec<String> {
+            list(name)
+                .iter()
+                .map(|text| text.to_ascii_lowercase())
+                .collect()
+        };
+        let absent = [("append", Absent::Append), ("ignore", Absent::Ignore)];
+        Self {
+            id: id(table),
+            title: table.text("title").map(|placed| placed.value),
+            submit: routes(table, "submit"),
+            load: routes(table, "load"),
+            discover: routes(table, "discover"),
+            case_insensitive: table.flag("case_insensitive"),
+            hosts: lower("hosts"),
+            backend: parsed(table, "backend", Origin::parse),
+            accepted: Accepted::read(table),
+            submission_id: parsed(table, "submission_id", SubmissionId::parse),
+            update: parsed(table, "update", Update::parse),
+            hidden: list("hidden"),
+            csrf: list("csrf"),
+            writable: table.has("writable").then(|| list("writable")),
+            strict: table.flag("strict"),
+            absent: table.word("absent", &absent),
+            redirect_hosts: redirect_hosts(table),
+            api: Api::read(table, folder),
+            nested: table.word("nested", &[("flat", false), ("brackets", true)]),
+            charset: parsed(table, "charset", charset),
+            doc_path: parsed(table, "doc_path", doc_path),
+            error_body: parsed(table, "error_body", ErrorBody::parse),
+            on_conflict: table.word("on_conflict", &OnConflict::WORDS),
+            budget: table.duration("budget").map(|placed| placed.value),
+        }
+    }
+}
+
+fn parsed<T>(
+    table: &Table<'_>,
+    name: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<T> {
+    let text = table.text(name)?;
+    table.parsed(&text, read).map(|placed| placed.value)
+}
+
+fn id(table: &Table<'_>) -> Option<Placed<String>> {
+    let text = table.text("id")?;
+    if !is_id(&text.value) {
+        table.complain(
+            "id",
+            "an id has letters, digits, `-`, `_` and `.` only, at most 100",
+            "",
+        );
+    }
+    Some(text)
+}
+
+/// Whether a text can be a form's id.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn routes(table: &Table<'_>, name: &str) -> Vec<Placed<Route>> {
+    let texts = table.texts(name);
+    let routes = texts
+        .iter()
+        .filter_map(|text| table.parsed(text, Route::parse));
+    let routes: Vec<Placed<Route>> = routes.collect();
+    for route in routes.iter().filter(|_| name == "discover") {
+        if !route.value.params().any(|param| param == "form") {
+            let mend = "write for example \"POST /forms/{form}\"";
+            table.page().complain(
+                route.span.clone(),
+                "a `discover` route must name `{form}`",
+                mend,
+            );
+        }
+    }
+    routes
+}
+
+fn redirect_hosts(table: &Table<'_>) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for placed in table.texts("redirect_hosts") {
+        let host = placed.value.to_ascii_lowercase();
+        let bare = host.strip_prefix("http://").unwrap_or(&host);
+        let good = !bare.is_empty()
+            && bare
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+        if !good {
+            let mend = "write `pay.example.org`, or `http://pay.example.org` to allow plain http";
+            table.page().complain(
+                placed.span,
+                format!("`{}` is not a host", placed.value),
+                mend,
+            );
+            continue;
+        }
+        hosts.push(host);
+    }
+    hosts
+}
+
+fn charset(label: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| format!("`{label}` is not a charset of the web"))
+}
+
+fn doc_path(path: &str) -> Result<Vec<String>, String> {
+    let compiled = condition::Path::compile(path)
+        .map_err(|fault| format!("{}; {}", fault.message, fault.mend))?;
+    let names = compiled
+        .names()
+        .ok_or("`doc_path` must lead straight to one value: `$.variables.input`")?;
+    Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+impl Api {
+    fn read(table: &Table<'_>, folder: &Path) -> Self {
+        let Some(inner) = table.table("api", &API) else {
+            return Self::default();
+        };
+        let mut tokens = Vec::new();
+        for placed in inner.texts("tokens") {
+            match secret::resolve(&placed.value, folder) {
+                Some(Ok(token)) => tokens.push(token),
+                Some(Err(why)) => inner.page().complain(placed.span, why, ""),
+                None => {
+                    let message = "a token in plain text would be read by whoever reads this file";
+                    inner
+                        .page()
+                        .complain(placed.span, message, "write env:NAME or file:PATH");
+                }
+            }
+        }
+        Self {
+            tokens,
+            claim: inner.text("claim").map(|placed| placed.value),
+        }
+    }
+}
+
+impl Form {
+    /// Puts a form together from its own file and that of all forms. `number` gives each hook its number.
+    #[must_use]
+    pub fn new(
+        id: String,
+        place: Place,
+        own: (&FormTable, &Part),
+        all: (&FormTable, &Part),
+    ) -> Self {
+        let ((own, part), (all, all_part)) = (own, all);
+        let both = |own: &[String], all: &[String]| -> Vec<String> {
+            all.iter().chain(own).cloned().collect()
+        };
+        let csrf = both(&own.csrf, &all.csrf);
+        let mut hidden = Hidden::new(both(&own.hidden, &all.hidden));
+        for name in &csrf {
+            hidden.add(name);
+        }
+        Self {
+            id,
+            title: own.title.clone(),
+            place,
+            hosts: if own.hosts.is_empty() {
+                all.hosts.clone()
+            } else {
+                own.hosts.clone()
+            },
+            backend: own.backend.clone().or_else(|| all.backend.clone()),
+            accepted: own
+                .accepted
+                .clone()
+                .or_else(|| all.accepted.clone())
+                .unwrap_or_default(),
+            submission_id: own
+                .submission_id
+                .clone()
+                .or_else(|| all.submission_id.clone()),
+            update: own.update.clone().or_else(|| all.update.clone()),
+            hidden,
+            csrf,
+            writable: own.writable.clone().or_else(|| all.writable.clone()),
+            strict: own.strict.or(all.strict).unwrap_or(false),
+            absent: own.absent.or(all.absent).unwrap_or_default(),
+            redirect_hosts: both(&own.redirect_hosts, &all.redirect_hosts),
+            api: Api {
+                tokens: all
+                    .api
+                    .tokens
+                    .iter()
+                    .chain(&own.api.tokens)
+                    .cloned()
+                    .collect(),
+                claim: own.api.claim.clone().or_else(|| all.api.claim.clone()),
+            },
+            nested: own.nested.or(all.nested).unwrap_or(false),
+            charset: own.charset.or(all.charset),
+            doc_path: own
+                .doc_path
+                .clone()
+                .or_else(|| all.doc_path.clone())
+                .unwrap_or_default(),
+            error_body: own.error_body.clone().or_else(|| all.error_body.clone()),
+            on_conflict: own.on_conflict.or(all.on_conflict).unwrap_or_default(),
+            budget: own.budget.or(all.budget).unwrap_or(DEFAULT_BUDGET),
+            user_info: user_info(&all_part.user_info, &part.user_info),
+            fields: all_part
+                .fields
+                .iter()
+                .chain(&part.fields)
+                .cloned()
+                .collect(),
+            rules: all_part.rules.iter().chain(&part.rules).cloned().collect(),
+            hooks: Default::default(),
+        }
+    }
+
+    /// Adds a hook at the end of its event's chain.
+    pub fn add_hook(&mut self, hook: &Arc<HookRule>, own: bool, number: usize) {
+        self.hooks[hook.on as usize].push(ChainHook {
+            hook: Arc::clone(hook),
+            own,
+            number,
+        });
+    }
+
+    /// The hooks of an event, those of all forms first.
+    #[must_use]
+    pub fn hooks(&self, event: Event) -> &[ChainHook] {
+        &self.hooks[event as usize]
+    }
+
+    /// The local rules of an event, those of all forms first.
+    pub fn rules(&self, event: Event) -> impl Iterator<Item = &LocalRule> {
+        self.rules
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(move |rule| rule.on == event)
+    }
+
+    /// Whether anybody is asked about an event.
+    #[must_use]
+    pub fn asks(&self, event: Event) -> bool {
+        !self.hooks(event).is_empty()
+            || self.rules(event).next().is_some()
+            || (event == Event::Preprocess && !self.fields.is_empty())
+    }
+
+    /// Takes out of a reply's jdoc what it may not change, with a warning – or a fault, where the form is strict.
+    pub fn admit(&self, reading: &mut Reading, doc: &Doc) {
+        let asked: Vec<String> = reading.reply.jdoc().keys().cloned().collect();
+        let speaks_of_errors = reading
+            .reply
+            .messages()
+            .iter()
+            .any(|message| message.field.is_some());
+        for field in asked {
+            match self.refusal(&field, doc) {
+                Some(Refusal::File) => reading.faults.push(Finding::new(
+                    format!("$.jdoc.{field}"),
+                    "a file cannot be changed by a jdoc; leave the field out",
+                )),
+                Some(Refusal::NotWritable(why)) => {
+                    reading.reply.jdoc_mut().shift_remove(&field);
+                    let finding = Finding::new(format!("$.jdoc.{field}"), why);
+                    if self.strict {
+                        reading.faults.push(finding);
+                    } else {
+                        reading.warnings.push(finding);
+                    }
+                }
+                None if !speaks_of_errors && !doc.has(&field) => {
+                    reading.warnings.push(Finding::new(
+                        format!("$.jdoc.{field}"),
+                        "the submission does not carry this field",
+                    ))
+                }
+                None => {}
+            }
+        }
+        self.check_focus(reading, doc);
+    }
+
+    fn check_focus(&self, reading: &mut Reading, doc: &Doc) {
+        let unknown =
+            |field: &&str| !doc.has(field) && !self.fields.iter().any(|rule| rule.name == **field);
+        if let Some(field) = Reply::focus_on(&reading.reply).filter(unknown) {
+            let finding = Finding::new(
+                "$.focus_on",
+                format!("the submission does not carry a field `{field}`"),
+            );
+            reading.warnings.push(finding);
+        }
+    }
+
+    fn refusal(&self, field: &str, doc: &Doc) -> Option<Refusal> {
+        if doc.has_file(field) {
+            return Some(Refusal::File);
+        }
+        if self.hidden.covers(field) {
+            return Some(Refusal::NotWritable(
+                "a hidden field cannot be changed by a jdoc",
+            ));
+        }
+        match &self.writable {
+            Some(writable) if writable.iter().any(|name| name == field) => None,
+            Some(_) => Some(Refusal::NotWritable(
+                "the field is not listed in `writable`; it was left as it is",
+            )),
+            None if field.starts_with('_') => Some(Refusal::NotWritable(
+                "a field that starts with `_` is not writable; list it in `writable`",
+            )),
+            None if self.absent == Absent::Ignore && !doc.has(field) => Some(Refusal::NotWritable(
+                "the submission does not carry this field; it was ignored",
+            )),
+            None => None,
+        }
+    }
+}
+
+enum Refusal {
+    File,
+    NotWritable(&'static str),
+}
+
+fn user_info(
+    all: &[(String, UserSource)],
+    own: &[(String, UserSource)],
+) -> Vec<(String, UserSource)> {
+    let overridden = |key: &str| own.iter().any(|(known, _)| known == key);
+    let inherited = all.iter().filter(|(key, _)| !overridden(key));
+    inherited.chain(own).cloned().collect()
+}

@@ -1,0 +1,195 @@
+//! `[[rule]]`: replies without a network call. Owns reading one and answering with it; folding is left to
+//! [`crate::model::decision`].
+
+use std::borrow::Cow;
+
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::model::event::Event;
+use crate::model::redirect::Allowed;
+use crate::model::reply_table;
+use crate::model::reply_table::Limits;
+use crate::model::reply_table::Reading;
+use crate::rules::place::Place;
+use crate::rules::shapes::REPLY;
+use crate::rules::template::Template;
+use crate::rules::template::is_call_slot;
+use crate::rules::template::lookup;
+use crate::rules::when::When;
+use crate::source::table::Table;
+
+/// A local rule.
+#[derive(Debug, Clone)]
+pub struct LocalRule {
+    /// The event.
+    pub on: Event,
+    /// When it replies.
+    pub when: When,
+    /// Where it was written.
+    pub place: Place,
+    reply: Vec<(String, Slotted)>,
+}
+
+/// A JSON value whose texts may have slots.
+#[derive(Debug, Clone)]
+enum Slotted {
+    Plain(Value),
+    Text(Template),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+impl LocalRule {
+    /// Reads `[[rule]]`; `None` if it says too little to be one.
+    #[must_use]
+    pub fn read(table: &Table<'_>) -> Option<Self> {
+        let when = When::read(table);
+        let on = read_on(table)?;
+        let Some(reply) = table.table("reply", &REPLY) else {
+            if !table.has("reply") {
+                table.page().complain(
+                    table.span(),
+                    "a rule without a `reply` does nothing",
+                    "add reply = { msg = \"…\" }",
+                );
+            }
+            return None;
+        };
+        let value = table.json("reply")?.value;
+        let Value::Object(object) = value else {
+            return None;
+        };
+        check(&reply, &object);
+        let reply = object
+            .into_iter()
+            .map(|(name, value)| {
+                let slotted = Slotted::compile(value).unwrap_or_else(|why| {
+                    reply.complain(
+                        &name,
+                        why,
+                        "slots are `{doc.…}`, `{user_info.…}`, `{meta_info.…}`, `{form_info.…}`",
+                    );
+                    Slotted::Plain(Value::Null)
+                });
+                (name, slotted)
+            })
+            .collect();
+        Some(Self {
+            on,
+            when,
+            place: Place::on(table.page(), &table.span()),
+            reply,
+        })
+    }
+
+    /// The rule's reply to `call`. A fault can come only from what was filled into a slot.
+    #[must_use]
+    pub fn reply(&self, call: &Value, limits: Limits<'_>) -> Reading {
+        let filled = self.reply.iter().map(|(name, slotted)| {
+            let value = match (name.as_str(), slotted) {
+                ("redirect", Slotted::Text(template)) => fill_url(template, call).into(),
+                (_, slotted) => slotted.fill(call),
+            };
+            (name.clone(), value)
+        });
+        reply_table::read(&filled.collect(), limits)
+    }
+}
+
+/// Reads `on`, which every rule and hook must have.
+pub(in crate::rules) fn read_on(table: &Table<'_>) -> Option<Event> {
+    let words = Event::ALL.map(|event| (event.word(), event));
+    if !table.has("on") {
+        table.page().complain(
+            table.span(),
+            "`on` is missing",
+            "add on = \"preprocess\" (or \"load\", \"submit\")",
+        );
+    }
+    table.word("on", &words)
+}
+
+/// What can be checked before any slot is filled: everything but where a redirect with slots leads.
+fn check(table: &Table<'_>, object: &Map<String, Value>) {
+    let mut object = object.clone();
+    if let Some(Value::String(target)) = object.get("redirect")
+        && !target.starts_with('/')
+    {
+        object.shift_remove("redirect");
+    }
+    let limits = Limits {
+        nested: true,
+        allowed: Allowed {
+            own: None,
+            hosts: &[],
+        },
+    };
+    let reading = reply_table::read(&object, limits);
+    for finding in reading.faults.iter().chain(&reading.warnings) {
+        let key = finding
+            .place
+            .trim_start_matches("$.")
+            .split(['.', '['])
+            .next()
+            .unwrap_or_default();
+        // Words and unknown keys are complained of by the table itself.
+        if key != "msg_type" && reply_table::KEYS.contains(&key) {
+            table.complain(key, format!("`{}`: {}", finding.place, finding.text), "");
+        }
+    }
+}
+
+impl Slotted {
+    fn compile(value: Value) -> Result<Self, String> {
+        Ok(match value {
+            Value::String(text) => {
+                let template = Template::compile(&text, is_call_slot)?;
+                match template.plain() {
+                    Some(plain) => Self::Plain(plain.into()),
+                    None => Self::Text(template),
+                }
+            }
+            Value::Array(list) => Self::List(
+                list.into_iter()
+                    .map(Self::compile)
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(object) => {
+                let members = object
+                    .into_iter()
+                    .map(|(name, value)| Ok((name, Self::compile(value)?)));
+                Self::Object(members.collect::<Result<_, String>>()?)
+            }
+            other => Self::Plain(other),
+        })
+    }
+
+    fn fill(&self, call: &Value) -> Value {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(template) => template.fill_from(call).into(),
+            Self::List(list) => list.iter().map(|item| item.fill(call)).collect(),
+            Self::Object(members) => {
+                let members = members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.fill(call)));
+                Value::Object(members.collect())
+            }
+        }
+    }
+}
+
+/// Everything that could end a path segment or a query value is encoded.
+const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn fill_url(template: &Template, call: &Value) -> String {
+    template.fill(|name| Cow::Owned(utf8_percent_encode(&lookup(call, name), IN_URL).to_string()))
+}

@@ -1,0 +1,97 @@
+//! Regular expressions as operators write them. Owns their limits and the two ways they are applied: to a whole
+//! value (HTML's `pattern`, `match()`) and anywhere in it (`search()`, `matches`).
+
+use regex::Regex;
+use regex::RegexBuilder;
+
+/// The longest pattern, in bytes.
+pub const MAX_PATTERN: usize = 2000;
+/// How large a compiled pattern may be, in bytes.
+const SIZE_LIMIT: usize = 256 << 10;
+const DFA_SIZE_LIMIT: usize = 1 << 20;
+
+/// A pattern that must match the whole value.
+///
+/// # Errors
+/// A sentence for the person who wrote it.
+pub fn whole(pattern: &str) -> Result<Regex, String> {
+    compile(pattern, &format!("^(?:{pattern})$"))
+}
+
+/// A pattern that may match anywhere in the value.
+///
+/// # Errors
+/// A sentence for the person who wrote it.
+pub fn anywhere(pattern: &str) -> Result<Regex, String> {
+    compile(pattern, pattern)
+}
+
+fn compile(written: &str, built: &str) -> Result<Regex, String> {
+    if written.len() > MAX_PATTERN {
+        return Err(format!(
+            "the pattern is {} bytes long; at most {MAX_PATTERN} are allowed",
+            written.len()
+        ));
+    }
+    // RFC 9485: a dot matches neither line feed nor carriage return.
+    let builder = RegexBuilder::new(built)
+        .crlf(true)
+        .size_limit(SIZE_LIMIT)
+        .dfa_size_limit(DFA_SIZE_LIMIT)
+        .build();
+    builder.map_err(|error| explain(written, &error))
+}
+
+fn explain(pattern: &str, error: &regex::Error) -> String {
+    if ["(?=", "(?!", "(?<=", "(?<!"]
+        .iter()
+        .any(|look| pattern.contains(look))
+    {
+        return "look-ahead and look-behind are not supported: they can take exponential time; write two conditions instead"
+            .to_owned();
+    }
+    match error {
+        regex::Error::CompiledTooBig(_) => {
+            format!(
+                "the pattern is too large once compiled (over {SIZE_LIMIT} bytes); use smaller repetitions"
+            )
+        }
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            format!(
+                "not a regular expression: {}",
+                last.trim_start_matches("error: ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_and_anywhere() {
+        assert!(whole("a|b").expect("compiles").is_match("b"));
+        assert!(!whole("a|b").expect("compiles").is_match("ab"));
+        assert!(anywhere("b").expect("compiles").is_match("abc"));
+        assert!(!whole("a.b").expect("compiles").is_match("a\rb"));
+    }
+
+    #[test]
+    fn bad_patterns_are_explained() {
+        assert!(whole("(").expect_err("unclosed").contains("unclosed group"));
+        assert!(
+            whole("(?=a)")
+                .expect_err("look-ahead")
+                .contains("two conditions")
+        );
+        assert!(
+            whole(r"(\w{100}){100}")
+                .expect_err("large")
+                .contains("too large")
+        );
+        assert!(whole(&"a".repeat(3000)).expect_err("long").contains("2000"));
+    }
+}

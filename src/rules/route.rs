@@ -1,0 +1,180 @@
+//! Routes as rule files write them: `POST /camps/{camp}/enroll?action=submit`. Owns reading one; matching requests
+//! against many is left to [`crate::rules::recognise`].
+
+use crate::rules::path;
+
+/// A route: a method, a path pattern, and what the query must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// In upper case.
+    pub method: String,
+    /// The path, segment by segment.
+    pub segments: Vec<Segment>,
+    /// Names and values that must stand in the query, in any order.
+    pub query: Vec<(String, String)>,
+    /// As it was written.
+    pub written: String,
+}
+
+/// One part of a path pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Exactly this, in its canonical reading.
+    Fixed(String),
+    /// `{name}`: any one segment.
+    Param(String),
+    /// `{name...}`: the rest of the path, at least one segment.
+    Rest(String),
+}
+
+impl Route {
+    /// Reads `METHOD /path/{param}/{rest...}?name=value`.
+    ///
+    /// # Errors
+    /// A sentence for the person who wrote it.
+    pub fn parse(written: &str) -> Result<Self, String> {
+        let wanted = "write a method and a path, for example \"POST /forms/contact\"";
+        let (method, target) = written
+            .split_once(' ')
+            .ok_or_else(|| format!("`{written}` is not a route; {wanted}"))?;
+        if method.is_empty() || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
+            return Err(format!("`{method}` is not a method; {wanted}"));
+        }
+        let target = target.trim();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if !path.starts_with('/') {
+            return Err(format!("the path `{path}` must start with `/`"));
+        }
+        if let Some(what) = path::ambiguity(path) {
+            return Err(format!(
+                "the path `{path}` has {what}; no request to such a path is ever let through"
+            ));
+        }
+        Ok(Self {
+            method: method.to_ascii_uppercase(),
+            segments: segments(path)?,
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            written: written.to_owned(),
+        })
+    }
+
+    /// The names of its parameters, in order.
+    pub fn params(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Fixed(_) => None,
+            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+        })
+    }
+
+    /// The pattern with its parameter names left out: two routes with the same shape match the same requests.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let mut shape = self.method.clone();
+        for segment in &self.segments {
+            shape.push('/');
+            match segment {
+                Segment::Fixed(text) => shape.push_str(text),
+                Segment::Param(_) => shape.push_str("{}"),
+                Segment::Rest(_) => shape.push_str("{...}"),
+            }
+        }
+        let mut query = self.query.clone();
+        query.sort();
+        for (name, value) in query {
+            shape.push_str(&format!("?{name}={value}"));
+        }
+        shape
+    }
+}
+
+fn segments(path: &str) -> Result<Vec<Segment>, String> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    for (at, part) in parts.iter().enumerate() {
+        let segment = segment(part)?;
+        if let Segment::Param(name) | Segment::Rest(name) = &segment {
+            let again = |known: &Segment| matches!(known, Segment::Param(other) if other == name);
+            if segments.iter().any(again) {
+                return Err(format!("the path names `{{{name}}}` twice"));
+            }
+        }
+        if matches!(segment, Segment::Rest(_)) && at + 1 < parts.len() {
+            return Err(format!(
+                "`{part}` takes the rest of the path, so it must stand last"
+            ));
+        }
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+fn segment(part: &str) -> Result<Segment, String> {
+    let Some(inner) = part
+        .strip_prefix('{')
+        .and_then(|part| part.strip_suffix('}'))
+    else {
+        if part.contains(['{', '}']) {
+            return Err(format!("`{part}`: `{{name}}` must be a whole segment"));
+        }
+        let fixed = path::canonical(&format!("/{part}"))
+            .trim_start_matches('/')
+            .to_owned();
+        return Ok(Segment::Fixed(fixed));
+    };
+    let (name, rest) = match inner.strip_suffix("...") {
+        Some(name) => (name, true),
+        None => (inner, false),
+    };
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err(format!(
+            "`{{{inner}}}`: a parameter's name has letters, digits and `_` only"
+        ));
+    }
+    let name = name.to_owned();
+    Ok(if rest {
+        Segment::Rest(name)
+    } else {
+        Segment::Param(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_read() {
+        let route = Route::parse("post /camps/{camp}/enroll/?action=submit").expect("a route");
+        assert_eq!(route.method, "POST");
+        assert_eq!(
+            route.segments,
+            [
+                Segment::Fixed("camps".into()),
+                Segment::Param("camp".into()),
+                Segment::Fixed("enroll".into())
+            ]
+        );
+        assert_eq!(route.query, [("action".to_owned(), "submit".to_owned())]);
+        assert_eq!(route.shape(), "POST/camps/{}/enroll?action=submit");
+        assert!(Route::parse("GET /").expect("the root").segments.is_empty());
+    }
+
+    #[test]
+    fn bad_routes_are_explained() {
+        for (written, why) in [
+            ("/forms", "not a route"),
+            ("POST forms", "must start with `/`"),
+            ("POST /a/{b", "whole segment"),
+            ("POST /a/{x...}/b", "must stand last"),
+            ("POST /{a}/{a}", "twice"),
+            ("POST /{a b}", "letters"),
+            ("P0ST /", "not a method"),
+            ("POST /a%2fb", "encoded slash"),
+        ] {
+            let error = Route::parse(written).expect_err(written);
+            assert!(error.contains(why), "{written}: {error}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The two keys that say when something applies: `when` and `matches`. Owns reading both with their places and
+//! asking them; the expressions themselves are left to [`crate::rules::condition`].
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::rules::condition::Condition;
+use crate::rules::condition::Fault;
+use crate::rules::condition::Path;
+use crate::rules::pattern;
+use crate::source::table::Placed;
+use crate::source::table::Table;
+
+/// When a rule or hook applies: always, unless `when` or `matches` say otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct When {
+    condition: Option<Condition>,
+    matches: Vec<(Path, Regex)>,
+    written: Vec<String>,
+}
+
+impl When {
+    /// Reads `when` and `matches` of a table.
+    #[must_use]
+    pub fn read(table: &Table<'_>) -> Self {
+        let mut when = Self::default();
+        if let Some(text) = table.text("when") {
+            when.written.push(text.value.clone());
+            match Condition::compile(&text.value) {
+                Ok(condition) => when.condition = Some(condition),
+                Err(fault) => complain(table, &text, &fault, "`when`"),
+            }
+        }
+        when.read_matches(table);
+        when
+    }
+
+    fn read_matches(&mut self, table: &Table<'_>) {
+        let Some(placed) = table.json("matches") else {
+            return;
+        };
+        let Value::Object(entries) = &placed.value else {
+            table.complain(
+                "matches",
+                "`matches` must be a table",
+                "write { \"$.doc.email\" = '@example\\.org$' }",
+            );
+            return;
+        };
+        for (path, regex) in entries {
+            let compiled =
+                Path::compile(path).map_err(|fault| format!("{}; {}", fault.message, fault.mend));
+            let regex = regex
+                .as_str()
+                .ok_or("the regular expression must be a text".to_owned());
+            let both = compiled.and_then(|path| Ok((path, pattern::anywhere(regex?)?)));
+            match both {
+                Ok((compiled, regex)) => {
+                    self.written.push(format!("{path} ~ {regex}"));
+                    self.matches.push((compiled, regex));
+                }
+                Err(why) => table.complain("matches", format!("`{path}` in `matches`: {why}"), ""),
+            }
+        }
+    }
+
+    /// Whether it applies to everything, so that no call need be looked at.
+    #[must_use]
+    pub const fn is_always(&self) -> bool {
+        self.condition.is_none() && self.matches.is_empty()
+    }
+
+    /// Whether it applies to `call`. A call too large to tell is one it applies to: when in doubt, ask.
+    #[must_use]
+    pub fn applies(&self, call: &Value) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_none_or(|condition| condition.holds(call).unwrap_or(true))
+            && self
+                .matches
+                .iter()
+                .all(|(path, regex)| match path.locate(call) {
+                    Ok(values) => values.iter().any(|value| is_match(regex, value)),
+                    Err(_) => true,
+                })
+    }
+
+    /// As it was written, for `explain`.
+    #[must_use]
+    pub fn written(&self) -> &[String] {
+        &self.written
+    }
+}
+
+fn is_match(regex: &Regex, value: &Value) -> bool {
+    match value {
+        Value::String(text) => regex.is_match(text),
+        Value::Number(number) => regex.is_match(&number.to_string()),
+        Value::Bool(flag) => regex.is_match(if *flag { "true" } else { "false" }),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// Complains of an expression at the very place in it that is wrong.
+fn complain(table: &Table<'_>, text: &Placed<String>, fault: &Fault, what: &str) {
+    let written = &table.page().text().content[text.span.clone()];
+    let inside = written.find(&text.value).filter(|_| !text.value.is_empty());
+    let span = match inside {
+        Some(offset) => {
+            let start = text.span.start + offset;
+            start + fault.span.start..start + fault.span.end
+        }
+        // Written with escapes: the places inside do not correspond.
+        None => text.span.clone(),
+    };
+    table.page().complain(
+        span,
+        format!("{what}: {}", fault.message),
+        fault.mend.as_str(),
+    );
+}

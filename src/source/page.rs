@@ -1,0 +1,95 @@
+//! One file that a person wrote, while it is being read. Owns its text and the complaints about it, so that all
+//! of them come out in one run; parsing values out of it is left to `table`.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::source::complaint::Complaint;
+use crate::source::complaint::Severity;
+use crate::source::complaint::Text;
+
+/// A file and what is wrong with it so far.
+#[derive(Debug)]
+pub struct Page {
+    text: Arc<Text>,
+    complaints: RefCell<Vec<Complaint>>,
+}
+
+impl Page {
+    /// A file of this name (as the person knows it) and content.
+    #[must_use]
+    pub fn new(name: impl Into<String>, content: impl Into<String>) -> Self {
+        let text = Text {
+            name: name.into(),
+            content: content.into(),
+        };
+        Self {
+            text: Arc::new(text),
+            complaints: RefCell::default(),
+        }
+    }
+
+    /// The file's text, for whoever keeps places in it.
+    #[must_use]
+    pub const fn text(&self) -> &Arc<Text> {
+        &self.text
+    }
+
+    /// Parses the file as TOML; what is not TOML is complained of, and the rest is read all the same.
+    #[must_use]
+    pub fn parse(&self) -> Spanned<DeTable<'_>> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text.content);
+        for error in errors {
+            let end = self.text.content.len();
+            let span = error.span().unwrap_or(end..end);
+            self.complain(span, format!("not TOML: {}", error.message()), "");
+        }
+        table
+    }
+
+    /// Complains of an error at `span`; `label` stands beside the caret and says how to mend it.
+    pub fn complain(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.add(Severity::Error, span, message.into(), label.into());
+    }
+
+    /// Warns of something that works but is probably not meant.
+    pub fn warn(&self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>) {
+        self.add(Severity::Warning, span, message.into(), label.into());
+    }
+
+    fn add(&self, severity: Severity, span: Range<usize>, message: String, label: String) {
+        self.complaints.borrow_mut().push(Complaint {
+            severity,
+            message,
+            label,
+            place: Some((Arc::clone(&self.text), span)),
+        });
+    }
+
+    /// Whether there is an error so far.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.complaints
+            .borrow()
+            .iter()
+            .any(|complaint| complaint.severity == Severity::Error)
+    }
+
+    /// Everything complained of, in the order of the file.
+    #[must_use]
+    pub fn into_complaints(self) -> Vec<Complaint> {
+        let mut complaints = self.complaints.into_inner();
+        complaints
+            .sort_by_key(|complaint| complaint.place.as_ref().map_or(0, |(_, span)| span.start));
+        complaints
+    }
+}

@@ -1,0 +1,41 @@
+//! Where secrets come from: `env:NAME` or `file:PATH`. Owns resolving them when a file is loaded; keeping them
+//! unseen is left to [`crate::model::secret::Secret`].
+
+use std::path::Path;
+
+use crate::model::secret::Secret;
+
+/// Resolves `env:NAME` and `file:PATH` (relative to `folder`); `None` if the text is not a reference.
+///
+/// # Errors
+/// A sentence that names the variable or file, never its content.
+pub fn resolve(text: &str, folder: &Path) -> Option<Result<Secret, String>> {
+    if let Some(name) = text.strip_prefix("env:") {
+        return Some(from_env(name));
+    }
+    text.strip_prefix("file:")
+        .map(|path| from_file(&folder.join(path)))
+}
+
+fn from_env(name: &str) -> Result<Secret, String> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
+        Ok(_) => Err(format!("the environment variable `{name}` is empty")),
+        Err(std::env::VarError::NotPresent) => {
+            Err(format!("the environment variable `{name}` is not set"))
+        }
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(format!("the environment variable `{name}` is not UTF-8"))
+        }
+    }
+}
+
+fn from_file(path: &Path) -> Result<Secret, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the secret file `{shown}`: {error}"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(format!("the secret file `{shown}` is empty")),
+        secret => Ok(Secret::new(secret)),
+    }
+}
