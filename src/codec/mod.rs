@@ -4,6 +4,7 @@
 pub mod charset;
 pub mod content_type;
 pub mod json;
+pub mod jwt;
 pub mod multipart;
 pub mod part_header;
 pub mod rejected;

@@ -68,7 +68,8 @@ struct Focus {
 pub fn decide(event: Event, replies: impl IntoIterator<Item = (Reply, OnConflict)>) -> Decision {
     let mut decision = Decision::new(event);
     for (reply, on_conflict) in replies {
-        if decision.take(reply, on_conflict).is_break() {
+        let reply = decision.settle(reply, on_conflict);
+        if decision.take(reply).is_break() {
             break;
         }
     }
@@ -92,12 +93,11 @@ impl Decision {
         }
     }
 
-    /// Folds in one more reply. `Break` when it ends the chain: nobody after it is asked.
+    /// Folds in one more reply, which has been settled. `Break` when it ends the chain: nobody after it is asked.
     ///
     /// A reply with both `jdoc` and `redirect` lets the submission continue and the person be sent away after
     /// acceptance; it does not end the chain, or it would be a way around the hooks after it.
-    pub fn take(&mut self, reply: Reply, on_conflict: OnConflict) -> ControlFlow<()> {
-        let reply = self.settle(reply, on_conflict);
+    pub fn take(&mut self, reply: Reply) -> ControlFlow<()> {
         let (is_error, changes) = (reply.is_error(), !reply.jdoc().is_empty());
         self.take_focus(&reply, is_error);
         let (messages, jdoc, redirect) = reply.into_parts();
@@ -141,8 +141,8 @@ impl Decision {
         ControlFlow::Break(())
     }
 
-    /// Settles the one contradiction a reply can hold: an error with a jdoc.
-    fn settle(&mut self, mut reply: Reply, on_conflict: OnConflict) -> Reply {
+    /// Settles the one contradiction a reply can hold, an error with a jdoc: what remains is what is applied.
+    pub fn settle(&mut self, mut reply: Reply, on_conflict: OnConflict) -> Reply {
         let contradicts =
             self.event == Event::Preprocess && reply.is_error() && !reply.jdoc().is_empty();
         if !contradicts {
@@ -462,12 +462,8 @@ mod tests {
     fn the_most_severe_message_leads_and_the_first_error_gets_the_focus() {
         let mut decision = Decision::new(Event::Preprocess);
         let chatty = reply("info").focus("city");
-        assert!(decision.take(chatty, OnConflict::Continue).is_continue());
-        assert!(
-            decision
-                .take(reply("field+error"), OnConflict::Continue)
-                .is_break()
-        );
+        assert!(decision.take(chatty).is_continue());
+        assert!(decision.take(reply("field+error")).is_break());
         assert_eq!(
             decision.main_message().map(|m| m.msg.as_str()),
             Some("too young")
@@ -486,11 +482,7 @@ mod tests {
     #[test]
     fn a_hook_that_cannot_be_asked_makes_it_unavailable() {
         let mut decision = Decision::new(Event::Preprocess);
-        assert!(
-            decision
-                .take(reply("jdoc+redirect"), OnConflict::Continue)
-                .is_continue()
-        );
+        assert!(decision.take(reply("jdoc+redirect")).is_continue());
         assert!(decision.unavailable("later, please").is_break());
         assert_eq!(
             line(&decision),

@@ -148,6 +148,8 @@ pub struct Job {
     pub status: Option<u16>,
     /// What came of it.
     pub outcome: Outcome,
+    /// In shadow mode: what would have come of it.
+    pub would: Option<Outcome>,
     /// What broke the protocol, or why there was no answer.
     pub faults: Vec<Finding>,
     /// What is odd but works.

@@ -97,3 +97,97 @@ fn listed(value: Value) -> Value {
         other => other,
     }
 }
+
+/// Turns nested changes back into bracketed names; `names` are those that the body has. What a changed object or
+/// list replaces is removed under every name it had.
+#[must_use]
+pub fn flatten(jdoc: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    let mut flat = Map::new();
+    for (name, value) in jdoc {
+        flatten_into(&mut flat, name, value, names);
+    }
+    flat
+}
+
+fn flatten_into(flat: &mut Map<String, Value>, name: &str, value: &Value, names: &[&str]) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                flatten_into(flat, &format!("{name}[{key}]"), value, names);
+            }
+        }
+        Value::Array(list) => {
+            remove_below(flat, name, names);
+            let scalars = list
+                .iter()
+                .all(|item| !item.is_array() && !item.is_object());
+            if scalars {
+                let plain = names.contains(&name)
+                    && !names
+                        .iter()
+                        .any(|known| known.starts_with(&format!("{name}[")));
+                flat.insert(
+                    if plain {
+                        name.to_owned()
+                    } else {
+                        format!("{name}[]")
+                    },
+                    value.clone(),
+                );
+            } else {
+                for (at, item) in list.iter().enumerate() {
+                    flatten_into(flat, &format!("{name}[{at}]"), item, names);
+                }
+            }
+        }
+        scalar => {
+            remove_below(flat, name, names);
+            if !scalar.is_null() || names.contains(&name) {
+                flat.insert(name.to_owned(), scalar.clone());
+            }
+        }
+    }
+}
+
+fn remove_below(flat: &mut Map<String, Value>, name: &str, names: &[&str]) {
+    let below = format!("{name}[");
+    for known in names.iter().filter(|known| known.starts_with(&below)) {
+        flat.insert((*known).to_owned(), Value::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nested_changes_find_their_names() {
+        let names = [
+            "a[b]",
+            "a[c][]",
+            "list[0][x]",
+            "list[1][x]",
+            "tags[]",
+            "one",
+        ];
+        for (jdoc, expected) in [
+            (json!({"a": {"b": "1"}}), json!({"a[b]": "1"})),
+            (
+                json!({"a": {"c": ["p", "q"]}}),
+                json!({"a[c][]": ["p", "q"]}),
+            ),
+            (json!({"tags": ["z"]}), json!({"tags[]": ["z"]})),
+            (json!({"a": null}), json!({"a[b]": null, "a[c][]": null})),
+            (
+                json!({"list": [{"x": "n"}]}),
+                json!({"list[0][x]": "n", "list[1][x]": null}),
+            ),
+            (json!({"new": {"k": [1]}}), json!({"new[k][]": [1]})),
+            (json!({"one": ["a", "b"]}), json!({"one": ["a", "b"]})),
+        ] {
+            let jdoc = jdoc.as_object().expect("an object");
+            assert_eq!(Value::Object(flatten(jdoc, &names)), expected, "{jdoc:?}");
+        }
+    }
+}

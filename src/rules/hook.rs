@@ -264,7 +264,7 @@ fn breaker(table: &Table<'_>) -> Breaker {
 }
 
 /// Headers that the gateway sets itself, or that would change how the call is framed.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 18] = [
     "host",
     "content-length",
     "content-type",
@@ -278,6 +278,11 @@ const RESERVED: [&str; 13] = [
     "webhook-timestamp",
     "webhook-signature",
     "formgate-depth",
+    "formgate-proof",
+    "formgate-event",
+    "formgate-timeout-ms",
+    "traceparent",
+    "x-request-id",
 ];
 
 fn headers(table: &Table<'_>, folder: &Path) -> Vec<(String, Secret)> {

@@ -1,0 +1,293 @@
+//! The backend: the form application behind the gateway. Owns sending it requests – passed through as a stream, or
+//! as a decided submission – and taking its answers; what an answer means is left to `flow`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
+use http::header;
+use http::request::Parts;
+use hyper::upgrade::OnUpgrade;
+
+use crate::model::origin::Origin;
+use crate::rules::book::Book;
+use crate::wire::arrival::Arrival;
+use crate::wire::body::Outgoing;
+use crate::wire::connect::Connector;
+use crate::wire::hop;
+use crate::wire::paced::Broken;
+use crate::wire::paced::Paced;
+use crate::wire::pool::Pool;
+use crate::wire::pool::Received;
+use crate::wire::pool::SendError;
+use crate::wire::pool::Settings;
+
+/// Answers of at most so many bytes are read whole, so that half an answer is noticed before it is passed on and
+/// the connection is free again at once.
+pub const SMALL: u64 = 64 << 10;
+
+/// The backends of all forms.
+#[derive(Debug)]
+pub struct Backends {
+    default: Arc<Pool>,
+    others: HashMap<Origin, Arc<Pool>>,
+}
+
+/// Why a backend gave no whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// No answer at all.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// A head, but half a body.
+    #[error("its answer with status {0} broke off: {1}")]
+    Half(StatusCode, Broken),
+    /// It switched to another protocol, which nobody had asked for.
+    #[error("it switched protocols without being asked to")]
+    Switched,
+}
+
+/// The backend's side of an upgraded connection, in the extensions of a 101 answer.
+#[derive(Debug, Clone)]
+pub struct Tunnel(pub OnUpgrade);
+
+/// A backend's answer to a submission, with its body if it was small.
+#[derive(Debug)]
+pub struct BackendAnswer {
+    /// The head; hop-by-hop headers are gone.
+    pub head: http::response::Parts,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// A body that was read whole, or one that is still coming.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// A stream.
+    Stream(Box<Received>),
+}
+
+impl From<AnswerBody> for Outgoing {
+    fn from(body: AnswerBody) -> Self {
+        match body {
+            AnswerBody::Whole(bytes) => bytes.into(),
+            AnswerBody::Stream(received) => Self::Answer(received),
+        }
+    }
+}
+
+impl From<BackendAnswer> for Response<Outgoing> {
+    fn from(answer: BackendAnswer) -> Self {
+        Self::from_parts(answer.head, answer.body.into())
+    }
+}
+
+impl Backends {
+    /// The backends of a book. Connections of `before` are kept where the server is the same.
+    #[must_use]
+    pub fn prepare(
+        book: &Book,
+        default: &Origin,
+        connector: &Connector,
+        settings: &Settings,
+        before: Option<&Self>,
+    ) -> Self {
+        let known = |origin: &Origin| before.and_then(|before| before.find(origin)).cloned();
+        let pool = |origin: &Origin| {
+            known(origin).unwrap_or_else(|| {
+                Arc::new(Pool::new(
+                    origin.clone(),
+                    connector.clone(),
+                    settings.clone(),
+                ))
+            })
+        };
+        let mut others = HashMap::new();
+        for origin in book
+            .forms()
+            .iter()
+            .chain(book.discovered())
+            .filter_map(|form| form.backend.as_ref())
+        {
+            others.entry(origin.clone()).or_insert_with(|| pool(origin));
+        }
+        Self {
+            default: pool(default),
+            others,
+        }
+    }
+
+    fn find(&self, origin: &Origin) -> Option<&Arc<Pool>> {
+        if self.default.origin() == origin {
+            Some(&self.default)
+        } else {
+            self.others.get(origin)
+        }
+    }
+
+    /// The backend of a form; the gateway's where the form has none of its own.
+    #[must_use]
+    pub fn of(&self, origin: Option<&Origin>) -> &Arc<Pool> {
+        origin
+            .and_then(|origin| self.others.get(origin))
+            .unwrap_or(&self.default)
+    }
+}
+
+/// Passes a request through as a stream, and its answer back.
+///
+/// # Errors
+/// [`BackendError`].
+pub async fn pass(
+    pool: &Arc<Pool>,
+    mut arrival: Arrival,
+    pause: Duration,
+) -> Result<Response<Outgoing>, BackendError> {
+    arrival.announce();
+    let Arrival {
+        mut head,
+        body,
+        upgrade,
+        trailers,
+        early,
+        ..
+    } = arrival;
+    if trailers {
+        head.headers
+            .insert(header::TE, HeaderValue::from_static("trailers"));
+        head.headers
+            .insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    let is_upgrade = upgrade.is_some();
+    if let Some(protocol) = upgrade {
+        head.headers.insert(header::UPGRADE, protocol);
+        head.headers
+            .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    let mut request = outbound(head, Paced::new(body, pause).into());
+    if let Some(early) = early {
+        hyper::ext::on_informational(&mut request, move |answer| {
+            early.push(answer.status(), answer.headers())
+        });
+    }
+    let mut response = pool.send(request).await?.response;
+    if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let tunnel = Tunnel(hyper::upgrade::on(&mut response));
+        response.extensions_mut().insert(tunnel);
+        return Ok(response.map(|_| Outgoing::Empty));
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(BackendError::Switched);
+    }
+    Ok(settle(response).await?.into())
+}
+
+/// Sends a submission that has been decided on; its body goes out with its length.
+///
+/// # Errors
+/// [`BackendError`], which knows whether the backend may have acted.
+pub async fn forward(
+    pool: &Arc<Pool>,
+    head: Parts,
+    body: Outgoing,
+) -> Result<BackendAnswer, BackendError> {
+    let response = pool.send(outbound(head, body)).await?.response;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(BackendError::Switched);
+    }
+    settle(response).await
+}
+
+/// Sends a request of the gateway's own: the update of an accepted submission.
+///
+/// # Errors
+/// [`SendError`].
+pub async fn send(
+    pool: &Arc<Pool>,
+    method: Method,
+    path: Uri,
+    headers: http::HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, SendError> {
+    let mut request = Request::new(Outgoing::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = path;
+    *request.headers_mut() = headers;
+    let response = pool.send(request).await?.response;
+    let status = response.status();
+    // Read, so that the connection can be used again; what it says is of no interest.
+    drop(
+        response
+            .into_body()
+            .whole(usize::try_from(SMALL).unwrap_or(usize::MAX))
+            .await,
+    );
+    Ok(status)
+}
+
+/// A request as a server of its own origin gets it: HTTP/1.1, path and query only.
+fn outbound(mut head: Parts, body: Outgoing) -> Request<Outgoing> {
+    head.version = Version::HTTP_11;
+    let mut target = http::uri::Parts::default();
+    target.path_and_query = head.uri.path_and_query().cloned();
+    // A path and query alone always make a URI.
+    head.uri = Uri::from_parts(target).unwrap_or_default();
+    Request::from_parts(head, body)
+}
+
+/// Takes off what belongs to the connection, and reads a small answer whole.
+async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendError> {
+    let (mut head, body) = response.into_parts();
+    hop::strip(&mut head.headers);
+    // What was HTTP/1.0 at the backend is none of the person's business.
+    head.version = Version::HTTP_11;
+    let small = body.length().filter(|length| *length <= SMALL);
+    let body = match small {
+        None => AnswerBody::Stream(Box::new(body)),
+        Some(length) => {
+            let most = usize::try_from(length).unwrap_or(usize::MAX);
+            let whole = body
+                .whole(most)
+                .await
+                .map_err(|broken| BackendError::Half(head.status, broken))?;
+            AnswerBody::Whole(whole.unwrap_or_default())
+        }
+    };
+    Ok(BackendAnswer { head, body })
+}
+
+impl BackendAnswer {
+    /// Reads a body of at most `most` bytes whole if it is not yet; a longer one stays a stream.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub async fn gather(&mut self, most: u64) -> Result<Option<&Bytes>, BackendError> {
+        if let AnswerBody::Stream(received) = &self.body
+            && received.length().is_some_and(|length| length <= most)
+        {
+            let body = std::mem::replace(&mut self.body, AnswerBody::Whole(Bytes::new()));
+            if let AnswerBody::Stream(received) = body {
+                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                let whole = received
+                    .whole(most)
+                    .await
+                    .map_err(|broken| BackendError::Half(self.head.status, broken))?;
+                self.body = AnswerBody::Whole(whole.unwrap_or_default());
+            }
+        }
+        match &self.body {
+            AnswerBody::Whole(bytes) => Ok(Some(bytes)),
+            AnswerBody::Stream(_) => Ok(None),
+        }
+    }
+}

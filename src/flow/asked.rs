@@ -1,0 +1,77 @@
+//! The question that is put to rules and hooks: one event of one form, on behalf of one person. Owns the value, and
+//! the trail of what was found on the way for whoever wants to know why.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::flow::submission::Route;
+use crate::hooks::call::Trace;
+use crate::model::call::Attempt;
+use crate::model::call::Named;
+use crate::model::call::Occasion;
+use crate::model::doc::Doc;
+use crate::model::event::Event;
+use crate::model::redirect::Allowed;
+
+/// One event of one form.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The event.
+    pub event: Event,
+    /// The form.
+    pub route: &'a Route,
+    /// What a call says besides the doc.
+    pub occasion: &'a Occasion,
+    /// Where the person may be sent.
+    pub allowed: Allowed<'a>,
+    /// The path and query that the person asked for: a load must not redirect to itself.
+    pub here: &'a str,
+    /// The trace the request belongs to.
+    pub trace: &'a Trace,
+}
+
+impl Asked<'_> {
+    /// The call as conditions see it: the form's own event.
+    #[must_use]
+    pub fn to_value(&self, doc: &Doc) -> Value {
+        let attempt = Attempt {
+            sent_at: Timestamp::UNIX_EPOCH.max(self.occasion.form.submitted_at),
+            run: 1,
+        };
+        self.occasion.to_value(self.named(true), attempt, doc)
+    }
+
+    /// The event's name for a hook of the form's own file, or of `all-forms.toml`.
+    #[must_use]
+    pub fn named(&self, own: bool) -> Named<'_> {
+        Named {
+            event: self.event,
+            form: own.then_some(self.route.id.as_str()),
+        }
+    }
+}
+
+/// What was found on the way to a decision, in sentences; kept only if somebody wants to read it.
+#[derive(Debug, Default)]
+pub struct Trail(Option<Vec<String>>);
+
+impl Trail {
+    /// A trail that is kept.
+    #[must_use]
+    pub const fn kept() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    /// Adds a sentence.
+    pub fn note(&mut self, sentence: impl FnOnce() -> String) {
+        if let Some(notes) = &mut self.0 {
+            notes.push(sentence());
+        }
+    }
+
+    /// The sentences.
+    #[must_use]
+    pub fn into_notes(self) -> Vec<String> {
+        self.0.unwrap_or_default()
+    }
+}

@@ -1,0 +1,437 @@
+//! Asking everybody about an event: local rules, then hooks, in the order written (protocol §4). The one step that
+//! serves both sides of the backend. Owns the order, the failure policy and writing down each job; how one hook is
+//! called is left to `hooks`, the fold to `model`.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Map;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::flow::asked::Asked;
+use crate::flow::asked::Trail;
+use crate::flow::journal;
+use crate::flow::local;
+use crate::flow::snapshot::Snapshot;
+use crate::hooks::call;
+use crate::hooks::call::Ask;
+use crate::hooks::call::Called;
+use crate::model::decision::Course;
+use crate::model::decision::Decision;
+use crate::model::doc::Doc;
+use crate::model::event::Event;
+use crate::model::job::Finding;
+use crate::model::job::Job;
+use crate::model::job::Outcome;
+use crate::model::redirect::Allowed;
+use crate::model::reply::Reply;
+use crate::model::reply_table;
+use crate::model::reply_table::Limits;
+use crate::page::words;
+use crate::rules::form::ChainHook;
+use crate::rules::hook::Mode;
+use crate::rules::hook::OnFailure;
+use crate::rules::path;
+use crate::wire::proof::Key;
+
+/// Who answers for hooks.
+#[derive(Debug, Clone, Copy)]
+pub enum Responders<'a> {
+    /// The responders themselves.
+    Live {
+        /// The hooks, ready to be called.
+        snapshot: &'a Arc<Snapshot>,
+        /// The gateway's key.
+        key: &'a Arc<Key>,
+        /// Where shadow calls run on their own.
+        tasks: &'a TaskTracker,
+    },
+    /// Replies by hook name, for tests of rule files; a hook without one lets the event go on.
+    Canned(&'a Map<String, Value>),
+}
+
+/// What came of asking everybody.
+#[derive(Debug)]
+pub struct Consulted {
+    /// The decision.
+    pub decision: Decision,
+    /// When to try again, if a hook that must be asked could not be.
+    pub retry_after: Option<Duration>,
+    /// The names of the hooks that were called, in order.
+    pub called: Vec<String>,
+}
+
+/// Asks everybody about an event. The doc is changed as the replies say.
+pub async fn consult(
+    asked: Asked<'_>,
+    doc: &mut Doc,
+    responders: Responders<'_>,
+    trail: &mut Trail,
+) -> Consulted {
+    let mut consulted = Consulted {
+        decision: Decision::new(asked.event),
+        retry_after: None,
+        called: Vec::new(),
+    };
+    local::check(&asked, doc, &mut consulted.decision, trail);
+    if consulted.decision.course() == Course::Continue {
+        ask_hooks(asked, doc, responders, trail, &mut consulted).await;
+    }
+    consulted
+}
+
+async fn ask_hooks(
+    asked: Asked<'_>,
+    doc: &mut Doc,
+    responders: Responders<'_>,
+    trail: &mut Trail,
+    consulted: &mut Consulted,
+) {
+    let deadline = Instant::now() + asked.route.form.budget;
+    let mut rest = asked.route.form.hooks(asked.event);
+    while let Some((group, after)) = next_group(rest) {
+        rest = after;
+        let due = due(asked, doc, group, trail);
+        let given = ask_group(asked, doc, &due, responders, deadline).await;
+        for (hook, given) in due.iter().zip(given) {
+            if fold(asked, doc, hook, given, trail, consulted).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+/// The next hook, or the next parallel neighbours, and the hooks after them.
+fn next_group(chain: &[ChainHook]) -> Option<(&[ChainHook], &[ChainHook])> {
+    let first = chain.first()?;
+    let length = if first.hook.parallel {
+        chain.iter().take_while(|hook| hook.hook.parallel).count()
+    } else {
+        1
+    };
+    Some(chain.split_at(length))
+}
+
+/// The hooks of a group that apply to the doc as it is now.
+fn due<'h>(
+    asked: Asked<'_>,
+    doc: &Doc,
+    group: &'h [ChainHook],
+    trail: &mut Trail,
+) -> Vec<&'h ChainHook> {
+    let mut call = None;
+    let mut due = Vec::with_capacity(group.len());
+    for chained in group {
+        let hook = &chained.hook;
+        let applies = hook.mode != Mode::Off
+            && (hook.when.is_always()
+                || hook
+                    .when
+                    .applies(call.get_or_insert_with(|| asked.to_value(doc))));
+        if applies {
+            due.push(chained);
+        } else {
+            let why = if hook.mode == Mode::Off {
+                "is off"
+            } else {
+                "does not apply"
+            };
+            trail.note(|| format!("{}: hook `{}` {why}", hook.place, hook.name));
+        }
+    }
+    due
+}
+
+/// What one hook gave: nothing from a shadow, which is asked on its own.
+enum Given {
+    Live(Box<Called>),
+    Canned(Option<Reply>),
+    Nothing,
+}
+
+async fn ask_group(
+    asked: Asked<'_>,
+    doc: &Doc,
+    due: &[&ChainHook],
+    responders: Responders<'_>,
+    deadline: Instant,
+) -> Vec<Given> {
+    match due {
+        [] => Vec::new(),
+        [one] => vec![ask_one(asked, doc, one, responders, deadline).await],
+        several => {
+            join_all(
+                several
+                    .iter()
+                    .map(|hook| ask_one(asked, doc, hook, responders, deadline)),
+            )
+            .await
+        }
+    }
+}
+
+async fn ask_one(
+    asked: Asked<'_>,
+    doc: &Doc,
+    chained: &ChainHook,
+    responders: Responders<'_>,
+    deadline: Instant,
+) -> Given {
+    match responders {
+        Responders::Canned(replies) => Given::Canned(canned(asked, doc, chained, replies)),
+        Responders::Live {
+            snapshot,
+            key,
+            tasks,
+        } => {
+            if chained.hook.mode == Mode::Shadow {
+                tasks.spawn(shadow(
+                    Arc::clone(snapshot),
+                    Arc::clone(key),
+                    Owned::of(asked, doc),
+                    chained.clone(),
+                ));
+                return Given::Nothing;
+            }
+            let Some(target) = snapshot.targets.get(chained.number) else {
+                return Given::Nothing;
+            };
+            let ask = ask(&asked, doc, chained, key, deadline);
+            Given::Live(Box::new(call::call(target, ask).await))
+        }
+    }
+}
+
+fn ask<'a>(
+    asked: &'a Asked<'a>,
+    doc: &'a Doc,
+    chained: &ChainHook,
+    key: &'a Key,
+    deadline: Instant,
+) -> Ask<'a> {
+    Ask {
+        named: asked.named(chained.own),
+        form: &asked.route.form,
+        form_id: &asked.route.id,
+        occasion: asked.occasion,
+        doc,
+        allowed: asked.allowed,
+        deadline,
+        trace: asked.trace,
+        key,
+        id: uuid::Uuid::now_v7(),
+    }
+}
+
+/// A question that outlives its request, for shadow calls.
+struct Owned {
+    event: Event,
+    route: crate::flow::submission::Route,
+    occasion: crate::model::call::Occasion,
+    own_host: Option<String>,
+    here: String,
+    trace: crate::hooks::call::Trace,
+    doc: Doc,
+}
+
+impl Owned {
+    fn of(asked: Asked<'_>, doc: &Doc) -> Self {
+        Self {
+            event: asked.event,
+            route: asked.route.clone(),
+            occasion: asked.occasion.clone(),
+            own_host: asked.allowed.own.map(str::to_owned),
+            here: asked.here.to_owned(),
+            trace: asked.trace.clone(),
+            doc: doc.clone(),
+        }
+    }
+}
+
+/// Calls a hook whose reply is only recorded.
+async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: ChainHook) {
+    let Some(target) = snapshot.targets.get(chained.number) else {
+        return;
+    };
+    let asked = Asked {
+        event: owned.event,
+        route: &owned.route,
+        occasion: &owned.occasion,
+        allowed: Allowed {
+            own: owned.own_host.as_deref(),
+            hosts: &owned.route.form.redirect_hosts,
+        },
+        here: &owned.here,
+        trace: &owned.trace,
+    };
+    let deadline = Instant::now() + chained.hook.timeout;
+    let mut called = call::call(target, ask(&asked, &owned.doc, &chained, &key, deadline)).await;
+    called.job.would = Some(called.job.outcome);
+    called.job.outcome = Outcome::Shadow;
+    journal::job(&called.job);
+}
+
+/// Folds in what a hook gave.
+fn fold(
+    asked: Asked<'_>,
+    doc: &mut Doc,
+    chained: &ChainHook,
+    given: Given,
+    trail: &mut Trail,
+    consulted: &mut Consulted,
+) -> ControlFlow<()> {
+    let hook = &chained.hook;
+    let (reply, mut job) = match given {
+        Given::Nothing => return ControlFlow::Continue(()),
+        Given::Canned(reply) => (reply, None),
+        Given::Live(called) => (called.reply, Some(called.job)),
+    };
+    consulted.called.push(hook.name.clone());
+    let reply = reply.filter(|reply| !leads_back(asked, reply, job.as_mut()));
+    let Some(reply) = reply else {
+        let stops = hook.on_failure == OnFailure::Stop;
+        trail.note(|| {
+            let then = if stops {
+                "nothing is submitted"
+            } else {
+                "the event goes on all the same"
+            };
+            format!(
+                "{}: hook `{}` cannot be relied on: {then}",
+                hook.place, hook.name
+            )
+        });
+        if let Some(job) = &mut job {
+            job.let_through = !stops;
+            journal::job(job);
+        }
+        if !stops {
+            return ControlFlow::Continue(());
+        }
+        consulted.retry_after = Some(hook.breaker.retry_after);
+        return consulted.decision.unavailable(words::CHECK_FAILED);
+    };
+    let conflict_before = consulted.decision.conflict();
+    let reply = consulted
+        .decision
+        .settle(reply, asked.route.form.on_conflict);
+    if let Some(job) = &mut job {
+        job.conflict = consulted.decision.conflict() && !conflict_before;
+        journal::job(job);
+    }
+    trail.note(|| {
+        format!(
+            "{}: hook `{}` replies: {}",
+            hook.place,
+            hook.name,
+            in_words(&reply)
+        )
+    });
+    doc.apply(reply.jdoc());
+    consulted.decision.take(reply)
+}
+
+/// Whether a reply to a load redirects to the very page that is being opened, which would never end.
+fn leads_back(asked: Asked<'_>, reply: &Reply, job: Option<&mut Job>) -> bool {
+    let Some(target) = reply.redirect().filter(|_| asked.event == Event::Load) else {
+        return false;
+    };
+    let back = same_page(target.as_str(), asked.here, asked.allowed.own);
+    if let (true, Some(job)) = (back, job) {
+        job.outcome = Outcome::Faulty;
+        job.faults.push(Finding::new(
+            "$.redirect",
+            "the redirect leads back to the page that is being opened",
+        ));
+    }
+    back
+}
+
+fn same_page(target: &str, here: &str, own: Option<&str>) -> bool {
+    let rest = match target.split_once("://") {
+        None => target,
+        Some((_, rest)) => {
+            let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+            if own != Some(authority) {
+                return false;
+            }
+            &rest[authority.len()..]
+        }
+    };
+    let parts = |text: &str| {
+        let text = text.split('#').next().unwrap_or_default();
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        (path::canonical(path).into_owned(), query.to_owned())
+    };
+    parts(rest) == parts(here)
+}
+
+/// The reply that a test gives for a hook; `"fails"` is none.
+fn canned(
+    asked: Asked<'_>,
+    doc: &Doc,
+    chained: &ChainHook,
+    replies: &Map<String, Value>,
+) -> Option<Reply> {
+    let object = match replies.get(&chained.hook.name) {
+        None => return Some(Reply::go_on()),
+        Some(Value::Object(object)) => object,
+        Some(_) => return None,
+    };
+    let limits = Limits {
+        nested: asked.route.form.nested || matches!(doc, Doc::Json(_)),
+        allowed: asked.allowed,
+    };
+    let mut reading = reply_table::read(object, limits);
+    asked.route.form.admit(&mut reading, doc);
+    reading.faults.is_empty().then_some(reading.reply)
+}
+
+fn in_words(reply: &Reply) -> String {
+    let mut words = Vec::new();
+    if reply.is_error() {
+        words.push("error".to_owned());
+    }
+    if !reply.jdoc().is_empty() {
+        let names: Vec<&str> = reply.jdoc().keys().map(String::as_str).collect();
+        words.push(format!("changes {}", names.join(", ")));
+    }
+    if let Some(target) = reply.redirect() {
+        words.push(format!("redirects to {target}"));
+    }
+    if words.is_empty() {
+        words.push(
+            if reply.is_silent() {
+                "go on"
+            } else {
+                "go on, with a message"
+            }
+            .to_owned(),
+        );
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_page;
+
+    #[test]
+    fn a_load_must_not_lead_back_to_itself() {
+        let own = Some("forms.example.org");
+        for (target, same) in [
+            ("/form?x=1", true),
+            ("/form/?x=1#top", true),
+            ("https://forms.example.org/form?x=1", true),
+            ("/form", false),
+            ("/form?x=2", false),
+            ("https://other.example.org/form?x=1", false),
+        ] {
+            assert_eq!(same_page(target, "/form?x=1", own), same, "{target}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Reading a submission: head and body in, fields out, within every limit. Owns which body is read how; the formats
+//! are `codec`'s.
+
+use bytes::Bytes;
+use encoding_rs::Encoding;
+use http::HeaderMap;
+use http::Method;
+use http::Version;
+use http::header;
+use http::request::Parts;
+use http_body::Body;
+
+use crate::codec;
+use crate::codec::Limits;
+use crate::codec::Settings;
+use crate::codec::content_type::ContentType;
+use crate::codec::content_type::Format;
+use crate::codec::multipart::Scanner;
+use crate::codec::rejected::Rejected;
+use crate::codec::unpack::Unpacker;
+use crate::flow::submission::Route;
+use crate::flow::submission::Source;
+use crate::flow::submission::Submission;
+use crate::model::doc::Doc;
+use crate::model::flat::Flat;
+use crate::rules::form::Form;
+use crate::wire::paced::Broken;
+use crate::wire::paced::Paced;
+use crate::wire::spool;
+use crate::wire::spool::Kept;
+use crate::wire::spool::Spool;
+
+/// How much of a body is taken in, and where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    /// The largest body, as it comes and unpacked, in bytes.
+    pub body: u64,
+    /// The limits of its fields.
+    pub limits: Limits,
+    /// Where large bodies are kept.
+    pub spool: spool::Settings,
+}
+
+/// Why a submission could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It is no good.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The person went away; there is nobody to answer.
+    #[error("the person went away in the middle of the body")]
+    Gone,
+    /// The temporary file could not be written.
+    #[error("the temporary file for the body: {0}")]
+    Spool(std::io::Error),
+}
+
+/// The codec settings of a form.
+#[must_use]
+pub fn settings<'a>(form: &'a Form, limits: &'a Limits) -> Settings<'a> {
+    Settings {
+        limits,
+        hidden: &form.hidden,
+        charset: form.charset,
+        nested: form.nested,
+        doc_path: &form.doc_path,
+    }
+}
+
+/// Reads a submission.
+///
+/// # Errors
+/// [`DecodeError`].
+pub async fn decode(
+    route: Route,
+    head: Parts,
+    body: Paced,
+    intake: &Intake,
+) -> Result<Submission, DecodeError> {
+    check_length(&head, intake.body)?;
+    let has_body = !body.is_end_stream();
+    if has_body && route.is_get {
+        return Err(
+            Rejected::malformed("A GET form has no body; its fields are in the query.").into(),
+        );
+    }
+    let settings = settings(&route.form, &intake.limits);
+    let (doc, source) = if has_body {
+        read_body(&head, body, intake, settings).await?
+    } else if route.is_get {
+        let query = head.uri.query().unwrap_or_default();
+        let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
+        (Doc::Flat(flat), Source::Query(charset))
+    } else {
+        (Doc::Flat(Flat::new(&route.form.hidden, 0)), Source::Nothing)
+    };
+    Ok(Submission {
+        route,
+        head,
+        doc,
+        source,
+    })
+}
+
+/// What can be told from the head alone.
+fn check_length(head: &Parts, most: u64) -> Result<(), Rejected> {
+    let length = head.headers.get(header::CONTENT_LENGTH);
+    let carries = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    if head.version == Version::HTTP_10 && carries && length.is_none() {
+        return Err(Rejected::with(
+            411,
+            "HTTP/1.0 needs a `content-length` for a form.",
+        ));
+    }
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Err(too_large(most));
+    }
+    Ok(())
+}
+
+fn too_large(most: u64) -> Rejected {
+    Rejected::too_large("limits.body", format!("The form has over {most} bytes."))
+}
+
+/// The one value of a header that changes how a body is read.
+fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &header::HeaderName,
+) -> Result<Option<&'h [u8]>, Rejected> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Rejected::malformed(format!(
+            "The request has more than one `{name}` header."
+        )));
+    }
+    Ok(first.map(http::HeaderValue::as_bytes))
+}
+
+async fn read_body(
+    head: &Parts,
+    body: Paced,
+    intake: &Intake,
+    settings: Settings<'_>,
+) -> Result<(Doc, Source), DecodeError> {
+    let kind = single(&head.headers, &header::CONTENT_TYPE)?;
+    let kind = kind.ok_or_else(|| {
+        Rejected::unsupported("The form says no content type, so it cannot be read.")
+    })?;
+    let kind = ContentType::parse(kind)?;
+    let encoding = single(&head.headers, &header::CONTENT_ENCODING)?;
+    let encoding = encoding.map(String::from_utf8_lossy).unwrap_or_default();
+    let unpacker = Unpacker::new(&encoding, intake.body)?;
+    match &kind.boundary {
+        Some(boundary) => {
+            read_multipart(boundary, kind.charset, body, intake, unpacker, settings).await
+        }
+        None => read_memory(&kind, body, intake, unpacker, settings).await,
+    }
+}
+
+/// Bodies whose every byte is a field are held in memory: the hook gets them all anyway.
+async fn read_memory(
+    kind: &ContentType,
+    body: Paced,
+    intake: &Intake,
+    unpacker: Option<Unpacker>,
+    settings: Settings<'_>,
+) -> Result<(Doc, Source), DecodeError> {
+    let doc_limit = u64::try_from(intake.limits.doc).unwrap_or(u64::MAX);
+    let (most, limit) = if intake.body < doc_limit {
+        (intake.body, "limits.body")
+    } else {
+        (doc_limit, "limits.doc")
+    };
+    let came = gather(body, most, limit).await?;
+    let (body, packed) = match unpacker {
+        None => (came, None),
+        Some(mut unpacker) => {
+            let mut out = unpacker.push(&came)?;
+            out.append(&mut unpacker.finish()?);
+            (Bytes::from(out), Some(came))
+        }
+    };
+    let (doc, charset) = decode_memory(&body, kind, settings)?;
+    let source = Source::Memory {
+        body,
+        format: kind.format,
+        charset,
+        packed,
+    };
+    Ok((doc, source))
+}
+
+fn decode_memory(
+    body: &Bytes,
+    kind: &ContentType,
+    settings: Settings<'_>,
+) -> Result<(Doc, &'static Encoding), Rejected> {
+    match kind.format {
+        Format::Urlencoded => {
+            let (flat, charset) = codec::urlencoded::decode(body, kind.charset, settings)?;
+            Ok((Doc::Flat(flat), charset))
+        }
+        Format::Text => {
+            let (flat, charset) = codec::text::decode(body, kind.charset, settings)?;
+            Ok((Doc::Flat(flat), charset))
+        }
+        Format::Json => Ok((
+            Doc::Json(codec::json::decode(body, settings)?),
+            encoding_rs::UTF_8,
+        )),
+        // Multipart bodies have a boundary and are read as a stream.
+        Format::Multipart => Err(Rejected::malformed("The multipart body has no boundary.")),
+    }
+}
+
+async fn gather(mut body: Paced, most: u64, limit: &'static str) -> Result<Bytes, DecodeError> {
+    let mut first = Bytes::new();
+    let mut all: Vec<u8> = Vec::new();
+    let mut length = 0_u64;
+    while let Some(frame) = next_frame(&mut body).await? {
+        length += u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        if length > most {
+            return Err(
+                Rejected::too_large(limit, format!("The form has over {most} bytes.")).into(),
+            );
+        }
+        if first.is_empty() && all.is_empty() {
+            first = frame;
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+            first = Bytes::new();
+        }
+        all.extend_from_slice(&frame);
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// The next bytes of a body; trailers are nobody's field.
+async fn next_frame(body: &mut Paced) -> Result<Option<Bytes>, DecodeError> {
+    loop {
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await;
+        match next {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(Broken::Stalled(pause))) => {
+                let text = format!("The form stopped coming for {pause:?}.");
+                let stalled = Rejected {
+                    limit: Some("limits.body_pause"),
+                    ..Rejected::with(408, text)
+                };
+                return Err(stalled.into());
+            }
+            Some(Err(_)) => return Err(DecodeError::Gone),
+        }
+    }
+}
+
+async fn read_multipart(
+    boundary: &str,
+    charset: Option<&'static Encoding>,
+    mut body: Paced,
+    intake: &Intake,
+    mut unpacker: Option<Unpacker>,
+    settings: Settings<'_>,
+) -> Result<(Doc, Source), DecodeError> {
+    let mut scanner = Scanner::new(boundary, charset, settings);
+    let mut came = Spool::new(intake.spool.clone());
+    let mut content = unpacker.as_ref().map(|_| Spool::new(intake.spool.clone()));
+    while let Some(frame) = next_frame(&mut body).await? {
+        let length = came.length() + u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        if length > intake.body {
+            return Err(too_large(intake.body).into());
+        }
+        match (&mut unpacker, &mut content) {
+            (Some(unpacker), Some(content)) => {
+                let plain = unpacker.push(&frame)?;
+                scanner.push(&plain)?;
+                content
+                    .push(plain.into())
+                    .await
+                    .map_err(DecodeError::Spool)?;
+            }
+            _ => scanner.push(&frame)?,
+        }
+        came.push(frame).await.map_err(DecodeError::Spool)?;
+    }
+    if let (Some(unpacker), Some(content)) = (unpacker, &mut content) {
+        let plain = unpacker.finish()?;
+        scanner.push(&plain)?;
+        content
+            .push(plain.into())
+            .await
+            .map_err(DecodeError::Spool)?;
+    }
+    let read = scanner.finish()?;
+    let source = Source::Multipart {
+        kept: came.finish().await.map_err(DecodeError::Spool)?,
+        layout: read.layout,
+        unpacked: finish(content).await?,
+    };
+    Ok((Doc::Flat(read.flat), source))
+}
+
+async fn finish(content: Option<Spool>) -> Result<Option<Kept>, DecodeError> {
+    match content {
+        None => Ok(None),
+        Some(content) => content.finish().await.map(Some).map_err(DecodeError::Spool),
+    }
+}

@@ -1,0 +1,83 @@
+//! Everything that can go wrong on the way. Owns the one place where an error becomes an answer for the person and
+//! a line in the log for the operator.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::backend::BackendError;
+use crate::codec::rejected::Rejected;
+use crate::flow::answer::Answer;
+use crate::flow::answer::Said;
+use crate::flow::decode::DecodeError;
+use crate::flow::submit::backend_failed;
+use crate::rules::form::Form;
+
+/// Why a request could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The request is no good.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// A form's route on a host that nobody named.
+    #[error("a form's route was asked for on a host that no rule file names")]
+    Misdirected,
+    /// The submission could not be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A request that is nobody's form could not be passed through; the flag says whether it could change anything.
+    #[error("the backend: {0}")]
+    Pass(BackendError, bool),
+    /// A submission could not be forwarded.
+    #[error("the backend: {0}")]
+    Forward(BackendError, Arc<Form>),
+    /// The backend has accepted, but its answer broke off.
+    #[error("the backend: {0}")]
+    Half(BackendError),
+}
+
+impl FlowError {
+    /// The answer for the person. What the operator should know is logged here, and nowhere else.
+    #[must_use]
+    pub fn into_answer(self, request_id: &str) -> Answer {
+        let said = match self {
+            Self::Rejected(rejected) | Self::Decode(DecodeError::Rejected(rejected)) => {
+                tracing::info!(target: "formgate::flow", request_id, status = rejected.status, limit = rejected.limit,
+                    "rejected: {rejected}");
+                Said::rejected(rejected)
+            }
+            Self::Misdirected => {
+                let text = "This form is not served on this host. (For whoever runs the site: name the host in `hosts` of \
+                            the form's rule file, or in `hosts` of formgate.toml.)";
+                tracing::warn!(target: "formgate::flow", request_id, "a form's route on a host that no rule file names");
+                Said::rejected(Rejected::with(
+                    StatusCode::MISDIRECTED_REQUEST.as_u16(),
+                    text,
+                ))
+            }
+            Self::Decode(DecodeError::Gone) => {
+                tracing::debug!(target: "formgate::flow", request_id, "the person went away in the middle of the body");
+                Said::rejected(Rejected::malformed("The form broke off."))
+            }
+            Self::Decode(DecodeError::Spool(error)) => {
+                tracing::error!(target: "formgate::flow", request_id, %error, "the temporary file for a body");
+                Said::failed(Some(false))
+            }
+            Self::Pass(error, changes) => {
+                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer");
+                backend_failed(&error, changes, |_| false)
+            }
+            Self::Forward(error, form) => {
+                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer to a submission");
+                let mut said = backend_failed(&error, true, |status| form.accepted.takes(status));
+                said.form = Some(form);
+                said
+            }
+            Self::Half(error) => {
+                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");
+                backend_failed(&error, true, |_| true)
+            }
+        };
+        Answer::Own(Box::new(said.about(request_id)))
+    }
+}

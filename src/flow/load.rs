@@ -1,0 +1,77 @@
+//! A person opens a form: its load hooks are asked before the page is answered. Owns what their replies do to the
+//! page: a redirect replaces it, everything else is said beside it.
+
+use std::sync::Arc;
+
+use crate::flow::Gate;
+use crate::flow::Visit;
+use crate::flow::answer::Answer;
+use crate::flow::answer::Said;
+use crate::flow::asked::Asked;
+use crate::flow::asked::Trail;
+use crate::flow::consult::consult;
+use crate::flow::error::FlowError;
+use crate::flow::journal;
+use crate::flow::person;
+use crate::flow::submission::Route;
+use crate::model::decision::Course;
+use crate::model::doc::Doc;
+use crate::model::event::Event;
+use crate::model::redirect::Allowed;
+
+/// Asks about a page, then answers it.
+pub(in crate::flow) async fn load(
+    gate: &Arc<Gate>,
+    visit: Visit,
+    route: Route,
+) -> Result<Answer, FlowError> {
+    let Visit {
+        arrival,
+        snapshot,
+        request_id,
+    } = visit;
+    if !route.form.asks(Event::Load) {
+        return gate.pass(&snapshot, arrival, Some(&route)).await;
+    }
+    let mut doc = Doc::default();
+    let known = person::known(gate, &request_id, &arrival);
+    let occasion = person::occasion(&route, &arrival.head, &doc, known);
+    let trace = person::trace(&arrival.head.headers);
+    let authority = arrival.authority();
+    let asked = Asked {
+        event: Event::Load,
+        route: &route,
+        occasion: &occasion,
+        allowed: Allowed {
+            own: Some(&authority),
+            hosts: &route.form.redirect_hosts,
+        },
+        here: arrival
+            .head
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
+        trace: &trace,
+    };
+    let consulted = consult(
+        asked,
+        &mut doc,
+        gate.responders(&snapshot),
+        &mut Trail::default(),
+    )
+    .await;
+    let decision = consulted.decision;
+    journal::decision(&decision, &route.id, &request_id);
+    if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
+        let said = Said::redirected(&decision, target.clone(), false).about(&request_id);
+        return Ok(Answer::Own(Box::new(said)));
+    }
+    let passed = gate.pass(&snapshot, arrival, Some(&route)).await?;
+    let Answer::Backend(response, None) = passed else {
+        return Ok(passed);
+    };
+    let mut said = Said::accepted(&decision, response.status().as_u16()).about(&request_id);
+    said.submitted = Some(false);
+    said.changed = decision.jdoc().clone();
+    Ok(Answer::Backend(response, Some(Box::new(said))))
+}

@@ -1,0 +1,224 @@
+//! The flow: one request from arrival to response, in one order. Owns that order – recognise, decode, consult,
+//! decide, apply, forward, consult again, respond – and the state it runs on; listening is left to `gateway`.
+
+pub mod answer;
+pub mod asked;
+pub mod carry;
+pub mod consult;
+pub mod decode;
+pub mod error;
+pub mod journal;
+pub mod load;
+pub mod local;
+pub mod meant;
+pub mod person;
+pub mod respond;
+pub mod snapshot;
+pub mod submission;
+pub mod submit;
+pub mod wants;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::Request;
+use http::Response;
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+
+use crate::backend;
+use crate::codec::jwt::Verifier;
+use crate::flow::answer::Answer;
+use crate::flow::consult::Responders;
+use crate::flow::decode::Intake;
+use crate::flow::error::FlowError;
+use crate::flow::meant::Meant;
+use crate::flow::meant::is_api;
+use crate::flow::meant::meant;
+use crate::flow::respond::respond;
+use crate::flow::snapshot::Reach;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
+use crate::flow::wants::Wants;
+use crate::rules::book::Book;
+use crate::wire::arrival::Arrival;
+use crate::wire::arrival::Peer;
+use crate::wire::arrival::REQUEST_ID;
+use crate::wire::body::Outgoing;
+use crate::wire::early::Early;
+use crate::wire::proof::Key;
+
+/// How requests are treated, whatever form they are for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What hooks are told as `project`.
+    pub project: String,
+    /// Who is believed about the person's address.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much of a submission is taken in.
+    pub intake: Intake,
+    /// The longest pause in a body.
+    pub body_pause: Duration,
+    /// How others are reached.
+    pub reach: Reach,
+}
+
+/// Everything that requests run on.
+#[derive(Debug)]
+pub struct Gate {
+    live: ArcSwap<Snapshot>,
+    settings: Settings,
+    key: Arc<Key>,
+    verifier: Option<Verifier>,
+    tasks: TaskTracker,
+}
+
+/// A request and the id under which everything about it is written down.
+#[derive(Debug)]
+pub(in crate::flow) struct Visit {
+    pub(in crate::flow) arrival: Arrival,
+    pub(in crate::flow) snapshot: Arc<Snapshot>,
+    pub(in crate::flow) request_id: String,
+}
+
+impl Gate {
+    /// A gate with its first book.
+    #[must_use]
+    pub fn new(settings: Settings, key: Key, verifier: Option<Verifier>, book: Book) -> Arc<Self> {
+        let snapshot = Snapshot::new(book, &settings.reach, None);
+        Arc::new(Self {
+            live: ArcSwap::from_pointee(snapshot),
+            settings,
+            key: Arc::new(key),
+            verifier,
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Puts a new book in force. Requests under way keep the one they began with.
+    pub fn replace(&self, book: Book) {
+        let next = Snapshot::new(book, &self.settings.reach, Some(&self.live.load()));
+        self.live.store(Arc::new(next));
+    }
+
+    /// Work that must be finished before the process ends.
+    #[must_use]
+    pub const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Carries one request from arrival to response. Every exit goes through `respond`.
+    pub async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+        early: Option<&Arc<Early>>,
+    ) -> Response<Outgoing> {
+        let wants = Wants::of(request.headers()); // JSON or HTML, settled once
+        let answer = match Arrival::take(request, peer, early) {
+            Ok(arrival) => self.run(arrival).await,
+            Err(rejected) => FlowError::from(rejected).into_answer(""),
+        };
+        respond(answer, wants)
+    }
+
+    async fn run(self: &Arc<Self>, mut arrival: Arrival) -> Answer {
+        if let Some(own) = respond::own_file(arrival.head.uri.path()) {
+            return Answer::Backend(own, None);
+        }
+        let snapshot = self.live.load_full(); // one set of rules for the whole request
+        let ours = self.key.check(&mut arrival.head.headers, now());
+        let meant = match meant(&snapshot.book, &arrival) {
+            Ok(meant) if ours || self.is_spared(&meant, &arrival) => Meant::Nobody,
+            Ok(meant) => meant,
+            Err(error) => return error.into_answer(&self.request_id(&arrival)),
+        };
+        if matches!(meant, Meant::Nobody) {
+            // The path of most requests: no id, nothing gathered.
+            let passed = self.pass(&snapshot, arrival, None).await;
+            return passed.unwrap_or_else(|error| error.into_answer(""));
+        }
+        let request_id = self.request_id(&arrival);
+        let visit = Visit {
+            arrival,
+            snapshot,
+            request_id: request_id.clone(),
+        };
+        let done = match meant {
+            Meant::Nobody => self.pass(&visit.snapshot, visit.arrival, None).await,
+            Meant::Page(route) => load::load(self, visit, route).await,
+            Meant::Submission(candidates) => submit::submit(self, visit, candidates).await,
+        };
+        done.unwrap_or_else(|error| error.into_answer(&request_id))
+    }
+
+    /// Passes a request through as a stream, untouched.
+    async fn pass(
+        &self,
+        snapshot: &Snapshot,
+        arrival: Arrival,
+        route: Option<&Route>,
+    ) -> Result<Answer, FlowError> {
+        let origin = route.and_then(|route| route.form.backend.as_ref());
+        let changes = !arrival.head.method.is_safe();
+        let response = backend::pass(
+            snapshot.backends.of(origin),
+            arrival,
+            self.settings.body_pause,
+        )
+        .await;
+        let response = response.map_err(|error| FlowError::Pass(error, changes))?;
+        Ok(Answer::Backend(response, None))
+    }
+
+    /// Whether a form's request has proved that it is API traffic.
+    fn is_spared(&self, meant: &Meant, arrival: &Arrival) -> bool {
+        let spared = |route: &Route| {
+            is_api(
+                &route.form.api,
+                &arrival.head.headers,
+                self.verifier.as_ref(),
+            )
+        };
+        match meant {
+            Meant::Nobody => false,
+            Meant::Page(route) => spared(route),
+            Meant::Submission(candidates) => {
+                candidates.iter().all(|candidate| spared(&candidate.route))
+            }
+        }
+    }
+
+    const fn responders<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Responders<'a> {
+        Responders::Live {
+            snapshot,
+            key: &self.key,
+            tasks: &self.tasks,
+        }
+    }
+
+    /// The id that a trusted proxy gave the request, else a new one.
+    fn request_id(&self, arrival: &Arrival) -> String {
+        let given = arrival.header(REQUEST_ID).filter(|_| arrival.peer.trusted);
+        let good = |id: &&str| {
+            !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        given
+            .filter(good)
+            .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
+}

@@ -1,0 +1,297 @@
+//! What hooks are told about the person and the request: `user_info`, `meta_info`, `form_info`, `analytics`
+//! (protocol §2). Owns looking the values up; which there are is said by the rule file.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header;
+use http::request::Parts;
+use jiff::Timestamp;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::codec::jwt;
+use crate::codec::jwt::TokenSource;
+use crate::codec::jwt::Verifier;
+use crate::flow::Gate;
+use crate::flow::submission::Route;
+use crate::hooks::call::Trace;
+use crate::model::call::FormInfo;
+use crate::model::call::Meta;
+use crate::model::call::Occasion;
+use crate::model::doc::Doc;
+use crate::model::doc::Item;
+use crate::rules::form::Form;
+use crate::rules::person::UserSource;
+use crate::wire::arrival::Arrival;
+
+/// What is known besides the request itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The gateway's `project`.
+    pub project: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The person's address.
+    pub address: IpAddr,
+    /// Verifies tokens, if the operator has a key for them.
+    pub verifier: Option<&'a Verifier>,
+    /// When the request had arrived.
+    pub at: Timestamp,
+}
+
+/// What is known of a request that has just arrived.
+#[must_use]
+pub(in crate::flow) fn known<'a>(
+    gate: &'a Gate,
+    request_id: &'a str,
+    arrival: &Arrival,
+) -> Known<'a> {
+    Known {
+        project: &gate.settings.project,
+        request_id,
+        address: arrival.person(&gate.settings.trusted_proxies),
+        verifier: gate.verifier.as_ref(),
+        at: Timestamp::now(),
+    }
+}
+
+/// The trace that a request belongs to: its own, or one that begins here.
+#[must_use]
+pub fn trace(headers: &HeaderMap) -> Trace {
+    let given = headers
+        .get("traceparent")
+        .and_then(|value| Trace::parse(value.to_str().ok()?));
+    given.unwrap_or_else(|| Trace::begin(uuid::Uuid::now_v7()))
+}
+
+/// Gathers everything a call says besides the doc.
+#[must_use]
+pub fn occasion(route: &Route, head: &Parts, doc: &Doc, known: Known<'_>) -> Occasion {
+    let text = |name: header::HeaderName| text_of(&head.headers, &name).map(str::to_owned);
+    let cookies = Cookies::of(&head.headers);
+    Occasion {
+        user_info: user_info(route, head, doc, &cookies, known.verifier),
+        meta: Meta {
+            project: known.project.to_owned(),
+            request_id: known.request_id.to_owned(),
+            ip: Some(known.address.to_string()),
+            user_agent: text(header::USER_AGENT),
+            referer: text(header::REFERER),
+            locale: text_of(&head.headers, &header::ACCEPT_LANGUAGE).and_then(first_language),
+        },
+        form: FormInfo {
+            id: route.id.clone(),
+            title: route.form.title.clone(),
+            method: head.method.as_str().to_owned(),
+            path: head.uri.path().to_owned(),
+            params: route.params.clone(),
+            content_type: text(header::CONTENT_TYPE),
+            submitted_at: known.at,
+            submission_id: None,
+            result: None,
+        },
+        analytics: analytics(head, &cookies),
+    }
+}
+
+fn text_of<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `en-GB,en;q=0.9` begins with `en-GB`.
+fn first_language(value: &str) -> Option<String> {
+    let first = value.split([',', ';']).next()?.trim();
+    (!first.is_empty() && first != "*").then(|| first.to_owned())
+}
+
+/// The cookies of a request, in the order they came.
+#[derive(Debug)]
+pub struct Cookies<'h>(Vec<&'h str>);
+
+impl<'h> Cookies<'h> {
+    /// The cookies of these headers.
+    #[must_use]
+    pub fn of(headers: &'h HeaderMap) -> Self {
+        let values = headers.get_all(header::COOKIE).iter();
+        Self(values.filter_map(|value| value.to_str().ok()).collect())
+    }
+
+    /// The first cookie of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'h str> {
+        let pairs = self.0.iter().flat_map(|value| value.split(';'));
+        let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+        named
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.trim_matches('"'))
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The claims of the request's token, if it carries a valid one.
+#[must_use]
+pub fn claims(headers: &HeaderMap, verifier: &Verifier) -> Option<Map<String, Value>> {
+    let token = match verifier.from() {
+        TokenSource::Header(name) => headers.get(name.as_str())?.to_str().ok()?,
+        TokenSource::Cookie(name) => Cookies::of(headers).get(name)?,
+    };
+    verifier.claims(token)
+}
+
+fn user_info(
+    route: &Route,
+    head: &Parts,
+    doc: &Doc,
+    cookies: &Cookies<'_>,
+    verifier: Option<&Verifier>,
+) -> Map<String, Value> {
+    let form: &Form = &route.form;
+    let mut info = Map::new();
+    if form.user_info.is_empty() {
+        return info;
+    }
+    let wants_token = form
+        .user_info
+        .iter()
+        .any(|(_, source)| matches!(source, UserSource::Jwt(_)));
+    let claims = verifier
+        .filter(|_| wants_token)
+        .and_then(|verifier| claims(&head.headers, verifier));
+    for (key, source) in &form.user_info {
+        let value = match source {
+            UserSource::Header(name) => head
+                .headers
+                .get(name.as_str())
+                .and_then(|value| value.to_str().ok())
+                .map(Value::from),
+            UserSource::Cookie(name) => cookies.get(name).map(Value::from),
+            UserSource::Param(name) => {
+                let found = route.params.iter().find(|(param, _)| param == name);
+                found.map(|(_, value)| value.as_str().into())
+            }
+            // A hidden field stays hidden under every name.
+            UserSource::Field(name) if form.hidden.covers(name) => None,
+            UserSource::Field(name) => doc
+                .items(name)
+                .first()
+                .and_then(Item::text)
+                .map(Value::from),
+            UserSource::Jwt(name) => claims
+                .as_ref()
+                .and_then(|claims| jwt::claim(claims, name))
+                .cloned(),
+        };
+        if let Some(value) = value.filter(|value| !value.is_null() && *value != "") {
+            info.insert(key.clone(), value);
+        }
+    }
+    info
+}
+
+/// Only what the request carried: cookies, and marks in the query or the referer's query.
+fn analytics(head: &Parts, cookies: &Cookies<'_>) -> Map<String, Value> {
+    let mut analytics = Map::new();
+    let own = head.uri.query().unwrap_or_default();
+    let referer =
+        text_of(&head.headers, &header::REFERER).and_then(|referer| referer.split_once('?'));
+    let referer = referer
+        .map(|(_, query)| query.split('#').next().unwrap_or_default())
+        .unwrap_or_default();
+    let marked = |query: &str| query.contains("clid=") || query.contains("utm_");
+    if cookies.is_empty() && !marked(own) && !marked(referer) {
+        return analytics;
+    }
+    let pairs: Vec<_> = [own, referer]
+        .iter()
+        .flat_map(|query| form_urlencoded::parse(query.as_bytes()))
+        .collect();
+    let query = |name: &str| {
+        let found = pairs
+            .iter()
+            .find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.to_string())
+    };
+    let cookie = |name: &str| cookies.get(name).map(str::to_owned);
+    let mut add = |group: &str, name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let group = analytics
+                .entry(group)
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(group) = group {
+                group.insert(name.to_owned(), value.into());
+            }
+        }
+    };
+    add(
+        "google",
+        "client_id",
+        cookie("_ga").map(|value| client_id(&value)),
+    );
+    add(
+        "google",
+        "gid",
+        cookie("_gid").map(|value| client_id(&value)),
+    );
+    add("google", "gclid", query("gclid"));
+    add("facebook", "fbp", cookie("_fbp"));
+    add("facebook", "fbc", cookie("_fbc"));
+    add("facebook", "fbclid", query("fbclid"));
+    for name in ["source", "medium", "campaign", "term", "content", "id"] {
+        add("utm", name, query(&format!("utm_{name}")));
+    }
+    analytics
+}
+
+/// `GA1.2.123.456` is the client `123.456`.
+fn client_id(cookie: &str) -> String {
+    let mut parts = cookie.split('.').skip(2);
+    match (parts.next(), parts.next()) {
+        (Some(random), Some(time)) => format!("{random}.{time}"),
+        _ => cookie.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http::Request;
+    use serde_json::json;
+
+    #[test]
+    fn analytics_are_what_the_request_carried() {
+        let request = Request::get("/form?utm_source=news&gclid=G1")
+            .header("cookie", "a=b; _ga=GA1.2.111.222; _fbp=fb.1.2.3")
+            .header(
+                "referer",
+                "https://x.example/?utm_source=other&utm_medium=mail&fbclid=F1#top",
+            );
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        let cookies = Cookies::of(&head.headers);
+        let expected = json!({
+            "google": {"client_id": "111.222", "gclid": "G1"},
+            "facebook": {"fbp": "fb.1.2.3", "fbclid": "F1"},
+            "utm": {"source": "news", "medium": "mail"},
+        });
+        assert_eq!(Value::Object(analytics(&head, &cookies)), expected);
+    }
+
+    #[test]
+    fn cookies_and_languages() {
+        let headers = HeaderMap::from_iter([(
+            header::COOKIE,
+            HeaderValue::from_static("a=1; b=\"x y\"; a=2"),
+        )]);
+        let cookies = Cookies::of(&headers);
+        assert_eq!(
+            (cookies.get("a"), cookies.get("b"), cookies.get("c")),
+            (Some("1"), Some("x y"), None)
+        );
+        assert_eq!(first_language("en-GB,en;q=0.9").as_deref(), Some("en-GB"));
+        assert_eq!(first_language("*"), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! The one exit: an answer in, a response out – JSON, a fragment or a page (protocol §6). Owns statuses, content
+//! types and the headers of everything the gateway says itself.
+
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::flow::answer::Answer;
+use crate::flow::answer::Outcome;
+use crate::flow::answer::Said;
+use crate::flow::wants::Wants;
+use crate::model::reply::MsgType;
+use crate::page::plain;
+use crate::page::plain::Fragment;
+use crate::page::plain::PlainPage;
+use crate::wire::body::Outgoing;
+
+/// The header that carries what is said beside a backend's answer.
+pub const REPLY: &str = "formgate-reply";
+/// The longest value of it; servers and browsers refuse headers much larger.
+const MAX_REPLY: usize = 6 << 10;
+
+/// Turns an answer into a response.
+#[must_use]
+pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
+    match answer {
+        Answer::Backend(mut response, said) => {
+            if let Some(value) = said.and_then(|said| reply_header(&said)) {
+                response.headers_mut().insert(REPLY, value);
+            }
+            response
+        }
+        Answer::Own(said) => own(&said, wants),
+    }
+}
+
+/// The files that the gateway serves itself.
+#[must_use]
+pub fn own_file(path: &str) -> Option<Response<Outgoing>> {
+    if path != "/_formgate/formgate.css" {
+        return None;
+    }
+    let mut response = Response::new(Outgoing::from(plain::STYLESHEET.as_bytes().to_vec()));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/css; charset=utf-8"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    Some(response)
+}
+
+/// What is said as ASCII JSON; without the lists if it would be too long.
+fn reply_header(said: &Said) -> Option<HeaderValue> {
+    if said.is_silent() {
+        return None;
+    }
+    let mut json = said.to_json();
+    for name in ["type", "title", "status", "detail"] {
+        json.shift_remove(name);
+    }
+    let mut text = ascii_json(&json);
+    for name in ["suggestions", "messages", "changed", "errors", "msg"] {
+        if text.len() <= MAX_REPLY {
+            break;
+        }
+        json.shift_remove(name);
+        text = ascii_json(&json);
+    }
+    HeaderValue::from_str(&text).ok()
+}
+
+/// JSON with everything beyond ASCII escaped, so that it can stand in a header.
+fn ascii_json(json: &Map<String, Value>) -> String {
+    let text = Value::Object(json.clone()).to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() && c != '\u{7f}' {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
+    let status = status(said, wants);
+    let (content_type, body) = match wants {
+        Wants::Json => json(said, status),
+        Wants::Fragment => ("text/html; charset=utf-8", fragment(said)),
+        Wants::Page => ("text/html; charset=utf-8", page(said)),
+    };
+    let mut response = Response::new(Outgoing::from(body.into_bytes()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::VARY, HeaderValue::from_static("accept, hx-request"));
+    if wants == Wants::Page {
+        let policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(policy),
+        );
+    }
+    if let Some(after) = said.retry_after {
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(after.as_secs().max(1)),
+        );
+    }
+    for cookie in &said.cookies {
+        headers.append(header::SET_COOKIE, cookie.clone());
+    }
+    if let Some(target) = &said.redirect {
+        let name = match wants {
+            Wants::Page => Some("location"),
+            Wants::Fragment => Some("hx-redirect"),
+            Wants::Json => None,
+        };
+        // A redirect target was checked to be a good header value.
+        if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(target.as_str())) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// Only a page can follow a redirect; others are told of it.
+fn status(said: &Said, wants: Wants) -> StatusCode {
+    let is_error = said
+        .main_message()
+        .is_some_and(|message| message.msg_type == MsgType::Error);
+    let status = match (said.outcome, wants) {
+        (Outcome::Redirected, Wants::Page) => 303,
+        (Outcome::Redirected, Wants::Json) if is_error => 422,
+        (Outcome::Redirected, _) => 200,
+        _ => said.status,
+    };
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn json(said: &Said, status: StatusCode) -> (&'static str, String) {
+    let mut json = said.to_json();
+    json.insert("status".to_owned(), status.as_u16().into());
+    let custom = said.form.as_ref().and_then(|form| form.error_body.as_ref());
+    if let Some(shape) = custom.filter(|_| status.as_u16() >= 400) {
+        return ("application/json", shape.fill(&json).to_string());
+    }
+    let content_type = if status.as_u16() >= 400 {
+        "application/problem+json"
+    } else {
+        "application/json"
+    };
+    (content_type, Value::Object(json).to_string())
+}
+
+fn texts(said: &Said) -> Vec<&str> {
+    let mut general: Vec<_> = said
+        .messages
+        .iter()
+        .filter(|message| message.field.is_none())
+        .collect();
+    general.sort_by_key(|message| message.msg_type);
+    general
+        .into_iter()
+        .map(|message| message.msg.as_str())
+        .collect()
+}
+
+fn kind(said: &Said) -> &'static str {
+    said.main_message()
+        .map_or(MsgType::Information, |message| message.msg_type)
+        .word()
+}
+
+fn fragment(said: &Said) -> String {
+    let fragment = Fragment {
+        kind: kind(said),
+        texts: texts(said),
+        errors: said.errors(),
+        statement: said.statement,
+    };
+    plain::html(&fragment, said.title)
+}
+
+fn page(said: &Said) -> String {
+    let page = PlainPage {
+        title: said.title,
+        kind: kind(said),
+        texts: texts(said),
+        errors: said.errors(),
+        statement: said.statement,
+        back: said.back.as_deref(),
+        entries: said.entries.clone(),
+        request_id: &said.request_id,
+    };
+    plain::html(&page, said.title)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::decision::Decision;
+    use crate::model::event::Event;
+    use crate::model::reply::Reply;
+
+    fn said(reply: Reply) -> Said {
+        let mut decision = Decision::new(Event::Preprocess);
+        let _ = decision.take(reply);
+        Said::accepted(&decision, 200)
+    }
+
+    #[test]
+    fn the_reply_header_is_ascii_and_short() {
+        let value = reply_header(&said(Reply::go_on().say(MsgType::Warning, "Grüße 😀\r\nx")))
+            .expect("something to say");
+        let text = value.to_str().expect("ASCII");
+        let json: Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(json["msg"], "Grüße 😀\r\nx");
+        assert!(reply_header(&said(Reply::go_on())).is_none());
+        let long = (0..50).fold(Reply::go_on(), |reply, _| {
+            reply.say(MsgType::Information, "x".repeat(1000))
+        });
+        let value = reply_header(&said(long)).expect("something to say");
+        assert!(value.len() <= MAX_REPLY && value.to_str().expect("ASCII").contains("\"msg\""));
+    }
+}

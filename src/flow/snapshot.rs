@@ -1,0 +1,56 @@
+//! Everything a request works with, as one immutable value: the book, its hooks made ready, its backends. Owns
+//! making the next one from the one before, so that connections and breakers survive a reload.
+
+use crate::backend::Backends;
+use crate::hooks::target::Targets;
+use crate::model::origin::Origin;
+use crate::rules::book::Book;
+use crate::wire::connect::Connector;
+use crate::wire::pool;
+
+/// What a request works with from its beginning to its end.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The rule files.
+    pub book: Book,
+    /// The hooks, ready to be called.
+    pub targets: Targets,
+    /// The backends.
+    pub backends: Backends,
+}
+
+/// How the gateway reaches others.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// The backend of forms that name none.
+    pub backend: Origin,
+    /// Makes connections to backends.
+    pub to_backends: Connector,
+    /// Keeps connections to backends.
+    pub backend_pool: pool::Settings,
+    /// Makes connections to responders.
+    pub to_hooks: Connector,
+    /// Keeps connections to responders.
+    pub hook_pool: pool::Settings,
+}
+
+impl Snapshot {
+    /// Makes a book ready to be worked with.
+    #[must_use]
+    pub fn new(book: Book, reach: &Reach, before: Option<&Self>) -> Self {
+        let none = Targets::default();
+        let targets = before.map_or(&none, |before| &before.targets);
+        let backends = before.map(|before| &before.backends);
+        Self {
+            targets: Targets::prepare(&book, &reach.to_hooks, &reach.hook_pool, targets),
+            backends: Backends::prepare(
+                &book,
+                &reach.backend,
+                &reach.to_backends,
+                &reach.backend_pool,
+                backends,
+            ),
+            book,
+        }
+    }
+}

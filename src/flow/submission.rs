@@ -1,0 +1,206 @@
+//! A submission: whose it is, what it carries, and its body as it came. Owns turning changes of the doc back into
+//! body bytes; reading one is left to [`crate::flow::decode`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use encoding_rs::Encoding;
+use http::HeaderValue;
+use http::header;
+use http::request::Parts;
+
+use crate::codec;
+use crate::codec::Piece;
+use crate::codec::Settings;
+use crate::codec::content_type::Format;
+use crate::codec::multipart::Layout;
+use crate::codec::rejected::Rejected;
+use crate::model::doc::Doc;
+use crate::model::doc::Jdoc;
+use crate::model::nesting;
+use crate::rules::form::Form;
+use crate::rules::recognise::FormPart;
+use crate::rules::recognise::Found;
+use crate::wire::body::Outgoing;
+use crate::wire::spool::Kept;
+
+/// A form and the part of it that a request asks for, owned.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The form.
+    pub form: Arc<Form>,
+    /// Its id.
+    pub id: String,
+    /// What of it.
+    pub part: FormPart,
+    /// Whether the route is a GET: then the doc is the query.
+    pub is_get: bool,
+    /// The route's parameters, decoded.
+    pub params: Vec<(String, String)>,
+}
+
+impl From<Found<'_>> for Route {
+    fn from(found: Found<'_>) -> Self {
+        Self {
+            form: Arc::clone(found.form),
+            id: found.id,
+            part: found.part,
+            is_get: found.method == "GET",
+            params: found.params,
+        }
+    }
+}
+
+/// Where a doc came from, and how it goes back there.
+#[derive(Debug)]
+pub enum Source {
+    /// No body and no query that counts.
+    Nothing,
+    /// The query of a GET form.
+    Query(&'static Encoding),
+    /// A body in memory; `packed` is how it came if it came packed.
+    Memory {
+        /// The body, unpacked.
+        body: Bytes,
+        /// Its format.
+        format: Format,
+        /// Its charset.
+        charset: &'static Encoding,
+        /// As it came.
+        packed: Option<Bytes>,
+    },
+    /// A multipart body; `unpacked` is its content if it came packed.
+    Multipart {
+        /// As it came.
+        kept: Kept,
+        /// Where its parts are.
+        layout: Layout,
+        /// Unpacked.
+        unpacked: Option<Kept>,
+    },
+}
+
+/// A submission that has been read.
+#[derive(Debug)]
+pub struct Submission {
+    /// Whose it is.
+    pub route: Route,
+    /// The head of its request.
+    pub head: Parts,
+    /// Its fields.
+    pub doc: Doc,
+    /// Its body.
+    pub source: Source,
+}
+
+impl Submission {
+    /// The request as it goes on: as it came if `jdoc` is empty, else with these fields changed.
+    ///
+    /// # Errors
+    /// 400 if a changed value cannot be written into this body.
+    pub fn into_request(
+        self,
+        jdoc: &Jdoc,
+        settings: Settings<'_>,
+    ) -> Result<(Parts, Outgoing), Rejected> {
+        let Self {
+            mut head,
+            source,
+            doc,
+            ..
+        } = self;
+        let jdoc = flat_names(&doc, jdoc);
+        if jdoc.is_empty() {
+            return Ok((head, source.as_it_came()));
+        }
+        let body = match source {
+            Source::Nothing => {
+                let body = codec::urlencoded::patch(b"", &jdoc, encoding_rs::UTF_8);
+                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                head.headers.insert(header::CONTENT_TYPE, kind);
+                body.into()
+            }
+            Source::Query(charset) => {
+                patch_query(&mut head, &jdoc, charset)?;
+                Outgoing::Empty
+            }
+            Source::Memory {
+                body,
+                format,
+                charset,
+                ..
+            } => patch_memory(&body, format, charset, &jdoc, settings)?.into(),
+            Source::Multipart {
+                kept,
+                layout,
+                unpacked,
+            } => {
+                let pieces: Vec<Piece> = layout.patch(&jdoc)?;
+                unpacked.unwrap_or(kept).read_pieces(pieces).into()
+            }
+        };
+        // The length is that of the new body, which goes out unpacked.
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers.remove(header::CONTENT_ENCODING);
+        // Sums of the old body would be wrong.
+        for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
+            head.headers.remove(name);
+        }
+        Ok((head, body))
+    }
+}
+
+impl Source {
+    fn as_it_came(self) -> Outgoing {
+        match self {
+            Self::Nothing | Self::Query(_) => Outgoing::Empty,
+            Self::Memory { body, packed, .. } => packed.unwrap_or(body).into(),
+            Self::Multipart { kept, .. } => kept.read().into(),
+        }
+    }
+}
+
+fn patch_memory(
+    body: &Bytes,
+    format: Format,
+    charset: &'static Encoding,
+    jdoc: &Jdoc,
+    settings: Settings<'_>,
+) -> Result<Vec<u8>, Rejected> {
+    match format {
+        Format::Urlencoded => Ok(codec::urlencoded::patch(body, jdoc, charset)),
+        Format::Text => codec::text::patch(body, jdoc, charset, settings),
+        Format::Json => Ok(codec::json::patch(body, jdoc, settings.doc_path)),
+        // Multipart bodies are kept apart; see `Source::Multipart`.
+        Format::Multipart => Err(Rejected::malformed(
+            "A multipart body cannot be changed here.",
+        )),
+    }
+}
+
+fn patch_query(head: &mut Parts, jdoc: &Jdoc, charset: &'static Encoding) -> Result<(), Rejected> {
+    let query = head.uri.query().unwrap_or_default();
+    let patched = codec::urlencoded::patch(query.as_bytes(), jdoc, charset);
+    let patched = String::from_utf8_lossy(&patched);
+    let target = format!("{}?{patched}", head.uri.path());
+    let target = target
+        .parse()
+        .map_err(|_| Rejected::malformed("The changed query is no longer a query."))?;
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    parts.path_and_query = Some(target);
+    head.uri = http::Uri::from_parts(parts)
+        .map_err(|_| Rejected::malformed("The changed query is too long."))?;
+    Ok(())
+}
+
+/// The changes under the names that the body uses: nested objects become bracketed names where the form shows
+/// bracketed names as nested objects.
+fn flat_names(doc: &Doc, jdoc: &Jdoc) -> Jdoc {
+    match doc {
+        Doc::Flat(flat) if flat.is_nested() => {
+            let names: Vec<&str> = flat.fields().map(|(name, _)| name).collect();
+            nesting::flatten(jdoc, &names)
+        }
+        Doc::Flat(_) | Doc::Json(_) => jdoc.clone(),
+    }
+}

@@ -1,0 +1,521 @@
+//! A submission that has arrived whole, carried to its end: asked about, decided, forwarded, asked about once more.
+//! Owns these steps after decoding; every one of them is done even if the person has gone.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Response;
+use http::header;
+use http::request::Parts;
+use http_body::Body;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::backend;
+use crate::backend::BackendAnswer;
+use crate::backend::BackendError;
+use crate::codec::content_type::ContentType;
+use crate::codec::rejected::Rejected;
+use crate::flow::Gate;
+use crate::flow::Visit;
+use crate::flow::answer::Answer;
+use crate::flow::answer::Said;
+use crate::flow::asked::Asked;
+use crate::flow::asked::Trail;
+use crate::flow::carry;
+use crate::flow::consult::Consulted;
+use crate::flow::consult::consult;
+use crate::flow::decode;
+use crate::flow::decode::decode;
+use crate::flow::error::FlowError;
+use crate::flow::journal;
+use crate::flow::meant::Candidate;
+use crate::flow::now;
+use crate::flow::person;
+use crate::flow::person::Known;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
+use crate::flow::submission::Submission;
+use crate::hooks::call::Trace;
+use crate::model::call::Occasion;
+use crate::model::call::SubmitResult;
+use crate::model::decision::Course;
+use crate::model::decision::Decision;
+use crate::model::doc::Doc;
+use crate::model::doc::Item;
+use crate::model::doc::Jdoc;
+use crate::model::event::Event;
+use crate::model::job::Finding;
+use crate::model::job::Job;
+use crate::model::job::JobKind;
+use crate::model::job::Outcome as JobOutcome;
+use crate::model::job::Timings;
+use crate::model::redirect::Allowed;
+use crate::page::words;
+use crate::rules::accepted::Update;
+use crate::rules::form::Form;
+use crate::wire::arrival::Arrival;
+use crate::wire::arrival::REQUEST_ID;
+use crate::wire::body::Outgoing;
+use crate::wire::paced::Paced;
+
+/// The largest JSON answer that is read for its submission id.
+const MAX_RESULT: u64 = 1 << 20;
+
+/// Reads a submission; once it has arrived whole, it is carried to its end. A request that is a form's only if its
+/// body says so is read as well, and goes on as what it is.
+pub(in crate::flow) async fn submit(
+    gate: &Arc<Gate>,
+    visit: Visit,
+    candidates: Vec<Candidate>,
+) -> Result<Answer, FlowError> {
+    let Visit {
+        mut arrival,
+        snapshot,
+        request_id,
+    } = visit;
+    let certain = candidates
+        .iter()
+        .any(|candidate| candidate.fields.is_empty());
+    let Some(first) = candidates
+        .first()
+        .filter(|_| certain || is_readable(&arrival))
+    else {
+        return gate.pass(&snapshot, arrival, None).await;
+    };
+    let route = Route {
+        is_get: certain && first.route.is_get,
+        ..first.route.clone()
+    };
+    let known = person::known(gate, &request_id, &arrival);
+    let (authority, back) = (arrival.authority(), back(&arrival));
+    arrival.announce();
+    let body = Paced::new(arrival.body, gate.settings.body_pause);
+    let mut submission = decode(route, arrival.head, body, &gate.settings.intake).await?;
+    let Some(meant) = candidates
+        .into_iter()
+        .find(|candidate| candidate.is_meant_by(&submission.doc))
+    else {
+        return pass_on(gate, &snapshot, submission).await;
+    };
+    submission.route = meant.route;
+    let known = Known {
+        at: Timestamp::now(),
+        ..known
+    };
+    let carriage = Carriage {
+        occasion: person::occasion(&submission.route, &submission.head, &submission.doc, known),
+        trace: person::trace(&submission.head.headers),
+        gate: Arc::clone(gate),
+        snapshot,
+        authority,
+        back,
+    };
+    carry::to_its_end(&gate.tasks, carriage.carry(submission)).await
+}
+
+/// Whether a body could hold the fields that would make the request a form's.
+fn is_readable(arrival: &Arrival) -> bool {
+    let kind = arrival.head.headers.get(header::CONTENT_TYPE);
+    !arrival.body.is_end_stream()
+        && kind.is_some_and(|kind| ContentType::parse(kind.as_bytes()).is_ok())
+}
+
+/// A request that was read and is no form's goes on as it came.
+async fn pass_on(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    submission: Submission,
+) -> Result<Answer, FlowError> {
+    let form = Arc::clone(&submission.route.form);
+    let changes = !submission.head.method.is_safe();
+    let settings = decode::settings(&form, &gate.settings.intake.limits);
+    let (head, body) = submission.into_request(&Jdoc::new(), settings)?;
+    let answer = backend::forward(snapshot.backends.of(None), head, body).await;
+    let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
+    Ok(Answer::Backend(answer.into(), None))
+}
+
+/// Where the form is: the page that the person comes from, if it is on the same host.
+fn back(arrival: &Arrival) -> Option<String> {
+    let referer = arrival.header(header::REFERER)?;
+    let (_, rest) = referer.split_once("://")?;
+    let (authority, _) = rest.split_once('/')?;
+    let path = rest.get(authority.len()..)?;
+    let own = authority.eq_ignore_ascii_case(&arrival.authority());
+    (own && !path.starts_with("//")).then(|| path.to_owned())
+}
+
+/// One submission under way.
+struct Carriage {
+    gate: Arc<Gate>,
+    snapshot: Arc<Snapshot>,
+    occasion: Occasion,
+    trace: Trace,
+    /// The host and port that the person asked for.
+    authority: String,
+    /// Where the form is, for a page that stands for itself.
+    back: Option<String>,
+}
+
+impl Carriage {
+    /// Decides about a submission and does what was decided.
+    async fn carry(mut self, submission: Submission) -> Result<Answer, FlowError> {
+        let route = submission.route.clone();
+        let form = Arc::clone(&route.form);
+        let mut doc = submission.doc.clone();
+        let before = self.consult(Event::Preprocess, &route, &mut doc).await;
+        if let Some(mut said) = refusal(&before) {
+            said.form = Some(form);
+            said.back = self.back.take();
+            said.entries = entries(&submission.doc);
+            return Ok(Answer::Own(Box::new(
+                said.about(&self.occasion.meta.request_id),
+            )));
+        }
+        let changed = changes(&before.decision, &submission.doc);
+        let person = form
+            .update
+            .as_ref()
+            .map(|_| submission.head.headers.clone());
+        let (head, body) = self.outbound(submission, &changed)?;
+        let pool = self.snapshot.backends.of(form.backend.as_ref());
+        let answer = backend::forward(pool, head, body).await;
+        let answer = answer.map_err(|error| FlowError::Forward(error, Arc::clone(&form)))?;
+        if !form.accepted.takes(answer.head.status.as_u16()) {
+            return Ok(Answer::Backend(answer.into(), None));
+        }
+        let accepted = Accepted {
+            answer,
+            before: before.decision,
+            changed,
+            doc,
+            person: person.unwrap_or_default(),
+        };
+        self.after(accepted, &route).await
+    }
+
+    /// The request as it goes on.
+    fn outbound(
+        &self,
+        submission: Submission,
+        changed: &Jdoc,
+    ) -> Result<(Parts, Outgoing), FlowError> {
+        let form = Arc::clone(&submission.route.form);
+        let settings = decode::settings(&form, &self.gate.settings.intake.limits);
+        let (mut head, body) = submission.into_request(changed, settings)?;
+        if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
+            head.headers.insert(REQUEST_ID, id);
+        }
+        Ok((head, body))
+    }
+
+    /// What follows acceptance: the submission is saved and cannot be unsaved.
+    async fn after(&mut self, accepted: Accepted, route: &Route) -> Result<Answer, FlowError> {
+        let Accepted {
+            mut answer,
+            before,
+            changed,
+            mut doc,
+            person,
+        } = accepted;
+        let form = &route.form;
+        let decision = if form.asks(Event::Submit) {
+            self.note_result(&mut answer, form).await?;
+            let after = self.consult(Event::Submit, route, &mut doc).await;
+            if !after.decision.jdoc().is_empty() {
+                self.update(form, route, after.decision.jdoc(), &person)
+                    .await;
+            }
+            before.and_then(after.decision)
+        } else {
+            before
+        };
+        let request_id = &self.occasion.meta.request_id;
+        if let Some(target) = decision.redirect().cloned() {
+            let mut said = Said::redirected(&decision, target, true).about(request_id);
+            said.changed = changed;
+            said.cookies = answer
+                .head
+                .headers
+                .get_all(header::SET_COOKIE)
+                .iter()
+                .cloned()
+                .collect();
+            return Ok(Answer::Own(Box::new(said)));
+        }
+        let status = answer.head.status.as_u16();
+        let mut said = Said::accepted(&decision, status).about(request_id);
+        said.changed = changed;
+        let said = (!said.is_silent()).then(|| Box::new(said));
+        Ok(Answer::Backend(Response::from(answer), said))
+    }
+
+    async fn consult(&self, event: Event, route: &Route, doc: &mut Doc) -> Consulted {
+        let asked = Asked {
+            event,
+            route,
+            occasion: &self.occasion,
+            allowed: Allowed {
+                own: Some(&self.authority),
+                hosts: &route.form.redirect_hosts,
+            },
+            here: "",
+            trace: &self.trace,
+        };
+        let consulted = consult(
+            asked,
+            doc,
+            self.gate.responders(&self.snapshot),
+            &mut Trail::default(),
+        )
+        .await;
+        if route.form.asks(event) {
+            journal::decision(
+                &consulted.decision,
+                &route.id,
+                &self.occasion.meta.request_id,
+            );
+        }
+        consulted
+    }
+
+    /// What the hooks are told of the backend's answer.
+    async fn note_result(
+        &mut self,
+        answer: &mut BackendAnswer,
+        form: &Form,
+    ) -> Result<(), FlowError> {
+        let text = |name: header::HeaderName| {
+            answer
+                .head
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let location = text(header::LOCATION).map(str::to_owned);
+        let is_json = text(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
+        let packed = answer.head.headers.contains_key(header::CONTENT_ENCODING);
+        let body: Option<Value> = if is_json && !packed {
+            let bytes = answer.gather(MAX_RESULT).await.map_err(FlowError::Half)?;
+            bytes.and_then(|bytes| serde_json::from_slice(bytes).ok())
+        } else {
+            None
+        };
+        let id = form
+            .submission_id
+            .as_ref()
+            .and_then(|id| id.find(location.as_deref(), body.as_ref()));
+        self.occasion.form.submission_id = id;
+        self.occasion.form.result = Some(SubmitResult {
+            status: answer.head.status.as_u16(),
+            location,
+            body,
+        });
+        Ok(())
+    }
+
+    /// Sends a form_submit jdoc to the backend, and writes down how that went.
+    async fn update(&self, form: &Form, route: &Route, jdoc: &Jdoc, person: &HeaderMap) {
+        let mut job = self.update_job(route, jdoc);
+        let sent = match &form.update {
+            None => Err(Finding::new(
+                "update",
+                "the reply changes fields, but the rule file has no `update` to send them to",
+            )),
+            Some(update) => {
+                self.send_update(update, form, route, jdoc, person, &mut job)
+                    .await
+            }
+        };
+        match sent {
+            Ok(()) => job.outcome = JobOutcome::Delivered,
+            Err(finding) if form.update.is_none() => {
+                job.outcome = JobOutcome::Skipped;
+                job.warnings.push(finding);
+            }
+            Err(finding) => {
+                job.outcome = JobOutcome::Failed;
+                job.faults.push(finding);
+            }
+        }
+        journal::job(&job);
+    }
+
+    fn update_job(&self, route: &Route, jdoc: &Jdoc) -> Job {
+        Job {
+            id: uuid::Uuid::now_v7().to_string(),
+            kind: JobKind::Update,
+            event: Event::Submit,
+            form: route.id.clone(),
+            hook: "update".to_owned(),
+            request_id: self.occasion.meta.request_id.clone(),
+            submission_id: self.occasion.form.submission_id.clone(),
+            url: String::new(),
+            run: 1,
+            sent: 0,
+            received: 0,
+            timings: Timings::default(),
+            status: None,
+            outcome: JobOutcome::Failed,
+            would: None,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            changed: jdoc.keys().cloned().collect(),
+            let_through: false,
+            conflict: false,
+        }
+    }
+
+    async fn send_update(
+        &self,
+        update: &Update,
+        form: &Form,
+        route: &Route,
+        jdoc: &Jdoc,
+        person: &HeaderMap,
+        job: &mut Job,
+    ) -> Result<(), Finding> {
+        let id = self.occasion.form.submission_id.as_deref();
+        let path = update.path(id, &route.id, &route.params).ok_or_else(|| {
+            Finding::new("update", "its path has a slot without a value; does `submission_id` find the id in the backend's answer?")
+        })?;
+        let began = tokio::time::Instant::now();
+        let pool = self.snapshot.backends.of(form.backend.as_ref());
+        job.url = format!("{}{path}", pool.origin());
+        let body = Value::Object(jdoc.clone()).to_string();
+        job.sent = body.len();
+        let method = Method::from_bytes(update.method.as_bytes()).unwrap_or(Method::PATCH);
+        let uri = path
+            .parse()
+            .map_err(|_| Finding::new("update", "its path is not a path"))?;
+        let sent = backend::send(pool, method, uri, self.update_headers(person), body.into()).await;
+        job.timings.total = began.elapsed();
+        let status = sent.map_err(|error| Finding::new("connection", error.to_string()))?;
+        job.status = Some(status.as_u16());
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(Finding::new(
+                "status",
+                format!("the backend answered the update with {}", status.as_u16()),
+            ))
+        }
+    }
+
+    /// The person's own rights, and the proof that the call is the gateway's.
+    fn update_headers(&self, person: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for name in [header::HOST, header::COOKIE, header::AUTHORIZATION] {
+            for value in person.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        self.gate.key.mark(&mut headers, now());
+        headers
+    }
+}
+
+/// A submission that the backend has accepted.
+struct Accepted {
+    answer: BackendAnswer,
+    before: Decision,
+    changed: Jdoc,
+    doc: Doc,
+    /// The headers of the person's request, for the update.
+    person: HeaderMap,
+}
+
+/// The gateway's own answer where the submission stops; `None` where it goes on.
+fn refusal(before: &Consulted) -> Option<Said> {
+    let decision = &before.decision;
+    match (decision.course(), decision.redirect()) {
+        (Course::Continue, _) => None,
+        (Course::Unavailable, _) => Some(Said::unavailable(
+            decision,
+            before.retry_after.unwrap_or_default(),
+        )),
+        (Course::Stop, Some(target)) => Some(Said::redirected(decision, target.clone(), false)),
+        (Course::Stop, None) => Some(Said::stopped(decision)),
+    }
+}
+
+/// The changes that really change something.
+fn changes(decision: &Decision, original: &Doc) -> Jdoc {
+    let changes = decision
+        .jdoc()
+        .iter()
+        .filter(|(name, value)| !original.already(name, value));
+    changes
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What the person typed, as far as it may be shown again.
+fn entries(doc: &Doc) -> Vec<(String, String)> {
+    let mut entries = Vec::new();
+    for name in doc.visible_names() {
+        let texts: Vec<String> = doc
+            .items(name)
+            .iter()
+            .filter_map(Item::text)
+            .filter(|text| !text.is_empty())
+            .collect();
+        if !texts.is_empty() {
+            entries.push((name.to_owned(), texts.join(", ")));
+        }
+    }
+    entries
+}
+
+/// The answer when the backend gave none. It says what is known about the submission, and nothing more.
+pub(in crate::flow) fn backend_failed(
+    error: &BackendError,
+    is_submission: bool,
+    accepted: impl Fn(u16) -> bool,
+) -> Said {
+    use crate::wire::pool::SendError;
+
+    match error {
+        BackendError::Send(error) => {
+            let (status, msg) = match error {
+                SendError::Connect(_) => (502, words::UNREACHABLE),
+                SendError::TimedOut(_) => (504, words::TOO_SLOW),
+                SendError::Lost(_) => (502, words::BROKE_OFF),
+                SendError::Upload(_) => {
+                    return Said::rejected(Rejected::malformed("The upload broke off."));
+                }
+            };
+            let submitted = if error.is_unsent() || !is_submission {
+                Some(false)
+            } else {
+                None
+            };
+            Said::backend_failed(status, msg, submitted)
+        }
+        BackendError::Switched => Said::backend_failed(
+            502,
+            words::BROKE_OFF,
+            if is_submission { None } else { Some(false) },
+        ),
+        BackendError::Half(status, _) => {
+            let submitted = if is_submission {
+                Some(accepted(status.as_u16()))
+            } else {
+                Some(false)
+            };
+            Said::backend_failed(502, words::BROKE_OFF, submitted)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The breaker of one hook: after some failures in a row the hook is left alone, and one call is tried from time to
+//! time. Owns the state; the clock is passed in, and what happens instead of a call is left to `flow`.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tokio::time::Instant;
+
+use crate::rules::hook::Breaker as Settings;
+
+/// The state of one hook.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    failures: u32,
+    /// Set while the hook is left alone: when the next call may be tried.
+    next_try: Option<Instant>,
+}
+
+impl Breaker {
+    /// Calls go through.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same state under new settings, after a reload.
+    #[must_use]
+    pub fn carried_over(&self, settings: Settings) -> Self {
+        Self {
+            settings,
+            state: Mutex::new(*self.lock()),
+        }
+    }
+
+    /// Whether a call may be made now. While the hook is left alone, one call per `retry_after` may.
+    pub fn lets_through(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        match state.next_try {
+            None => true,
+            Some(next) if now < next => false,
+            Some(_) => {
+                state.next_try = Some(now + self.settings.retry_after);
+                true
+            }
+        }
+    }
+
+    /// Notes how a call went.
+    pub fn note(&self, failed: bool, now: Instant) {
+        let mut state = self.lock();
+        if !failed {
+            *state = State::default();
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        let limit = self.settings.failures;
+        if limit > 0 && state.failures >= limit {
+            state.next_try = Some(now + self.settings.retry_after);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_breaker_opens_probes_and_closes() {
+        let settings = Settings {
+            failures: 2,
+            retry_after: Duration::from_secs(10),
+        };
+        let breaker = Breaker::new(settings);
+        let start = Instant::now();
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        breaker.note(true, start);
+        assert!(breaker.lets_through(start), "one failure is no reason");
+        breaker.note(true, start);
+        assert!(!breaker.lets_through(after(9)));
+        assert!(breaker.lets_through(after(10)), "one probe");
+        assert!(!breaker.lets_through(after(10)), "and only one");
+        breaker.note(true, after(10));
+        assert!(!breaker.lets_through(after(19)));
+        let carried = breaker.carried_over(settings);
+        assert!(carried.lets_through(after(20)), "a reload keeps the state");
+        carried.note(false, after(20));
+        assert!(carried.lets_through(after(20)));
+        let never = Breaker::new(Settings {
+            failures: 0,
+            ..settings
+        });
+        (0..100).for_each(|_| never.note(true, start));
+        assert!(never.lets_through(start));
+    }
+}

@@ -1,0 +1,446 @@
+//! One call to one hook. Owns its attempts and their time; gives the job and what was replied, and keeps neither.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Uri;
+use http::header;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::hooks::answer;
+use crate::hooks::answer::Answered;
+use crate::hooks::answer::MAX_REPLY;
+use crate::hooks::target::Target;
+use crate::model::call::Attempt;
+use crate::model::call::Named;
+use crate::model::call::Occasion;
+use crate::model::doc::Doc;
+use crate::model::job::Finding;
+use crate::model::job::Job;
+use crate::model::job::JobKind;
+use crate::model::job::Outcome;
+use crate::model::job::Timings;
+use crate::model::redirect::Allowed;
+use crate::model::reply::Reply;
+use crate::model::reply_table::Limits;
+use crate::model::reply_table::Reading;
+use crate::rules::form::Form;
+use crate::wire::body::Outgoing;
+use crate::wire::pool::Exchange;
+use crate::wire::pool::SendError;
+use crate::wire::proof::Key;
+
+/// What a hook is asked, and on whose behalf.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The event as the hook is told it.
+    pub named: Named<'a>,
+    /// The form.
+    pub form: &'a Form,
+    /// The form's id.
+    pub form_id: &'a str,
+    /// What the call says besides the doc.
+    pub occasion: &'a Occasion,
+    /// The doc as changed so far.
+    pub doc: &'a Doc,
+    /// Where the person may be sent.
+    pub allowed: Allowed<'a>,
+    /// When the event's budget is spent.
+    pub deadline: Instant,
+    /// The trace that the call belongs to: `00-…-…-00` but for the span.
+    pub trace: &'a Trace,
+    /// The gateway's key, which marks the call as its own.
+    pub key: &'a Key,
+    /// A new id: the job's, and the `webhook-id` of every attempt.
+    pub id: uuid::Uuid,
+}
+
+/// A W3C trace context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// 2 hexadecimal digits.
+    pub flags: String,
+}
+
+impl Trace {
+    /// Reads a `traceparent` of version 00.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.trim().split('-');
+        let (version, id, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |text: &str, length: usize| {
+            text.len() == length
+                && text
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let nonzero = |text: &str| text.bytes().any(|byte| byte != b'0');
+        let good = version == "00"
+            && hex(id, 32)
+            && nonzero(id)
+            && hex(span, 16)
+            && nonzero(span)
+            && hex(flags, 2);
+        (good && parts.next().is_none()).then(|| Self {
+            id: id.to_owned(),
+            flags: flags.to_owned(),
+        })
+    }
+
+    /// A trace that begins here.
+    #[must_use]
+    pub fn begin(id: uuid::Uuid) -> Self {
+        Self {
+            id: id.simple().to_string(),
+            flags: "00".to_owned(),
+        }
+    }
+
+    fn parent(&self, span: uuid::Uuid) -> String {
+        let (_, low) = span.as_u64_pair();
+        format!("00-{}-{low:016x}-{}", self.id, self.flags)
+    }
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Called {
+    /// The record.
+    pub job: Job,
+    /// The reply; `None` if the hook cannot be relied on.
+    pub reply: Option<Reply>,
+}
+
+/// What one attempt gave.
+struct Attempted {
+    reading: Reading,
+    outcome: Option<Outcome>,
+    status: Option<u16>,
+    received: usize,
+    connect: Option<Duration>,
+    first_byte: Option<Duration>,
+    again: Again,
+}
+
+/// Whether a second attempt is safe, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
+    After(Duration),
+}
+
+/// How long to wait before a connection is tried once more.
+const RECONNECT: Duration = Duration::from_millis(100);
+
+/// Calls a hook.
+pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
+    let began = Instant::now();
+    let mut job = job(target, ask);
+    if !target.breaker.lets_through(began) {
+        job.faults.push(Finding::new(
+            "breaker",
+            "the hook failed too often in a row and is left alone for a while",
+        ));
+        return Called { job, reply: None };
+    }
+    if ask.deadline <= began {
+        job.faults.push(Finding::new(
+            "budget",
+            "the event's budget was spent before this hook's turn",
+        ));
+        return Called { job, reply: None };
+    }
+    job.run = 1;
+    let mut attempted = attempt(target, ask, &mut job).await;
+    if let Again::After(wait) = attempted.again
+        && Instant::now() + wait < ask.deadline
+    {
+        tokio::time::sleep(wait).await;
+        job.run = 2;
+        attempted = attempt(target, ask, &mut job).await;
+    }
+    job.timings = Timings {
+        connect: attempted.connect,
+        first_byte: attempted.first_byte,
+        total: began.elapsed(),
+    };
+    let called = conclude(job, attempted, ask);
+    target
+        .breaker
+        .note(called.job.outcome.is_failure(), Instant::now());
+    called
+}
+
+fn job(target: &Target, ask: Ask<'_>) -> Job {
+    Job {
+        id: ask.id.to_string(),
+        kind: JobKind::Hook,
+        event: ask.named.event,
+        form: ask.form_id.to_owned(),
+        hook: target.rule.name.clone(),
+        request_id: ask.occasion.meta.request_id.clone(),
+        submission_id: ask.occasion.form.submission_id.clone(),
+        url: target
+            .rule
+            .url()
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        run: 0,
+        sent: 0,
+        received: 0,
+        timings: Timings::default(),
+        status: None,
+        outcome: Outcome::Skipped,
+        would: None,
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        changed: Vec::new(),
+        let_through: false,
+        conflict: false,
+    }
+}
+
+fn conclude(mut job: Job, attempted: Attempted, ask: Ask<'_>) -> Called {
+    let mut reading = attempted.reading;
+    if attempted.outcome.is_none() {
+        ask.form.admit(&mut reading, ask.doc);
+    }
+    job.status = attempted.status;
+    job.received = attempted.received;
+    job.outcome = match attempted.outcome {
+        Some(outcome) => outcome,
+        None if !reading.faults.is_empty() => Outcome::Faulty,
+        None => outcome_of(&reading.reply),
+    };
+    job.faults = reading.faults;
+    job.warnings = reading.warnings;
+    job.changed = reading.reply.jdoc().keys().cloned().collect();
+    let usable = !job.outcome.is_failure();
+    Called {
+        job,
+        reply: usable.then_some(reading.reply),
+    }
+}
+
+fn outcome_of(reply: &Reply) -> Outcome {
+    if reply.is_error() {
+        Outcome::Stopped
+    } else if reply.redirect().is_some() {
+        Outcome::Redirected
+    } else if reply.jdoc().is_empty() {
+        Outcome::Continued
+    } else {
+        Outcome::Patched
+    }
+}
+
+async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job) -> Attempted {
+    let began = Instant::now();
+    let allowed = target
+        .rule
+        .timeout
+        .min(ask.deadline.saturating_duration_since(began));
+    let request = request(target, ask, job, allowed);
+    match tokio::time::timeout(allowed, exchange(target, ask, request, began)).await {
+        Ok(attempted) => attempted,
+        Err(_) => Attempted::without_answer(
+            Outcome::TimedOut,
+            Finding::new(
+                "connection",
+                format!("no complete reply within {allowed:?}"),
+            ),
+            Again::No,
+        ),
+    }
+}
+
+async fn exchange(
+    target: &Target,
+    ask: Ask<'_>,
+    request: Request<Outgoing>,
+    began: Instant,
+) -> Attempted {
+    let exchange = match target.pool.send(request).await {
+        Ok(exchange) => exchange,
+        Err(error) => return Attempted::failed(&error),
+    };
+    let first_byte = began.elapsed();
+    let Exchange { response, connect } = exchange;
+    let (head, body) = response.into_parts();
+    let text =
+        |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let again = retry_after(head.status.as_u16(), text(header::RETRY_AFTER));
+    let body = match body.whole(MAX_REPLY).await {
+        Ok(body) => body,
+        Err(broken) => {
+            let finding = Finding::new("body", format!("the reply broke off: {broken}"));
+            return Attempted::without_answer(Outcome::Failed, finding, Again::No);
+        }
+    };
+    let limits = Limits {
+        nested: ask.form.nested || matches!(ask.doc, Doc::Json(_)),
+        allowed: ask.allowed,
+    };
+    let answered = Answered {
+        status: head.status.as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        encoding: text(header::CONTENT_ENCODING),
+        location: text(header::LOCATION),
+        body,
+    };
+    let (reading, outcome) = answer::read(&answered, limits);
+    Attempted {
+        reading,
+        outcome,
+        status: Some(answered.status),
+        received: answered.body.as_ref().map_or(MAX_REPLY, Bytes::len),
+        connect,
+        first_byte: Some(first_byte),
+        again,
+    }
+}
+
+/// 429 and 503 say when to come back; then nothing was done yet.
+fn retry_after(status: u16, value: Option<&str>) -> Again {
+    match (status, value.map(|value| value.trim().parse())) {
+        (429 | 503, Some(Ok(seconds))) => Again::After(Duration::from_secs(seconds)),
+        _ => Again::No,
+    }
+}
+
+impl Attempted {
+    fn failed(error: &SendError) -> Self {
+        let (outcome, again) = match error {
+            SendError::Connect(_) => (Outcome::Failed, Again::After(RECONNECT)),
+            SendError::TimedOut(_) => (Outcome::TimedOut, Again::No),
+            SendError::Lost(_) | SendError::Upload(_) => (Outcome::Failed, Again::No),
+        };
+        Self::without_answer(
+            outcome,
+            Finding::new("connection", error.to_string()),
+            again,
+        )
+    }
+
+    fn without_answer(outcome: Outcome, finding: Finding, again: Again) -> Self {
+        Self {
+            reading: Reading {
+                faults: vec![finding],
+                ..Reading::default()
+            },
+            outcome: Some(outcome),
+            status: None,
+            received: 0,
+            connect: None,
+            first_byte: None,
+            again,
+        }
+    }
+}
+
+/// The request of one attempt, signed.
+fn request(target: &Target, ask: Ask<'_>, job: &mut Job, allowed: Duration) -> Request<Outgoing> {
+    let now = Timestamp::now();
+    let attempt = Attempt {
+        sent_at: now,
+        run: job.run,
+    };
+    let mut body = Vec::with_capacity(2048);
+    let only = target.rule.fields.as_deref();
+    ask.occasion
+        .write_json(&mut body, ask.named, attempt, ask.doc, only);
+    job.sent = body.len();
+    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+    let mut headers = target.headers.clone();
+    let mut set = |name: &'static str, value: &str| {
+        // Ids, numbers and percent-encoded names are always good header values.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    set("webhook-id", &job.id);
+    set("webhook-timestamp", &seconds.to_string());
+    if let Some(signature) = target.signer.sign(&job.id, seconds, &body) {
+        set("webhook-signature", &signature);
+    }
+    set("formgate-event", &encoded(&ask.named.to_string()));
+    set("formgate-timeout-ms", &allowed.as_millis().to_string());
+    set("traceparent", &ask.trace.parent(ask.id));
+    set("x-request-id", &job.request_id);
+    ask.key.mark(&mut headers, seconds);
+    let mut request = Request::new(Outgoing::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri(target, ask);
+    *request.headers_mut() = headers;
+    request
+}
+
+fn uri(target: &Target, ask: Ask<'_>) -> Uri {
+    let path = match target.rule.target.plain() {
+        Some(plain) => plain.to_owned(),
+        None => target.rule.target.fill(|slot| {
+            let value = if slot == "form" {
+                ask.form_id.to_owned()
+            } else {
+                ask.named.to_string()
+            };
+            encoded(&value).into()
+        }),
+    };
+    // Checked when the rule file was read; the slots are percent-encoded.
+    path.parse().unwrap_or_default()
+}
+
+fn encoded(text: &str) -> String {
+    const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    percent_encoding::utf8_percent_encode(text, KEPT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_go_on_or_begin() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = Trace::parse(parent).expect("good");
+        let span = uuid::Uuid::from_u64_pair(1, 0xabc);
+        assert_eq!(
+            trace.parent(span),
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000abc-01"
+        );
+        for bad in [
+            "",
+            "00-0-0-0",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(Trace::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_busy_servers_are_asked_again() {
+        assert_eq!(
+            retry_after(503, Some("2")),
+            Again::After(Duration::from_secs(2))
+        );
+        assert_eq!(retry_after(429, Some("soon")), Again::No);
+        assert_eq!(retry_after(503, None), Again::No);
+        assert_eq!(retry_after(500, Some("1")), Again::No);
+    }
+}

@@ -1,0 +1,118 @@
+//! Hooks made ready to be called: addresses, headers and keys prepared once per book, connections and breakers kept
+//! from one book to the next. Owns this preparation; calling is left to [`crate::hooks::call`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::header;
+
+use crate::hooks::breaker::Breaker;
+use crate::hooks::sign::Signer;
+use crate::model::origin::Origin;
+use crate::rules::book::Book;
+use crate::rules::hook::HookRule;
+use crate::wire::connect::Connector;
+use crate::wire::pool::Pool;
+use crate::wire::pool::Settings;
+
+/// One hook, ready to be called.
+#[derive(Debug)]
+pub struct Target {
+    /// What the rule file says of it.
+    pub rule: Arc<HookRule>,
+    /// Connections to its server.
+    pub pool: Arc<Pool>,
+    /// What every call carries.
+    pub headers: HeaderMap,
+    /// Its keys.
+    pub signer: Signer,
+    /// Whether it is left alone.
+    pub breaker: Breaker,
+}
+
+/// Every hook of a book, by its number.
+#[derive(Debug, Default)]
+pub struct Targets {
+    targets: Vec<Target>,
+}
+
+impl Targets {
+    /// Makes the hooks of a book ready. Connections and breakers of `before` are kept where the hook is the same.
+    #[must_use]
+    pub fn prepare(book: &Book, connector: &Connector, settings: &Settings, before: &Self) -> Self {
+        let mut pools: HashMap<&Origin, Arc<Pool>> = HashMap::new();
+        for target in &before.targets {
+            pools.insert(target.pool.origin(), Arc::clone(&target.pool));
+        }
+        let breakers: HashMap<_, _> = before
+            .targets
+            .iter()
+            .map(|target| (key(&target.rule), &target.breaker))
+            .collect();
+        let mut targets = Vec::with_capacity(book.hooks().len());
+        for rule in book.hooks() {
+            let fresh = || {
+                Arc::new(Pool::new(
+                    rule.origin.clone(),
+                    connector.clone(),
+                    settings.clone(),
+                ))
+            };
+            let pool = Arc::clone(pools.entry(&rule.origin).or_insert_with(fresh));
+            let known = breakers.get(&key(rule));
+            targets.push(Target {
+                pool,
+                headers: headers(rule),
+                signer: Signer::new(&rule.keys),
+                breaker: known.map_or_else(
+                    || Breaker::new(rule.breaker),
+                    |known| known.carried_over(rule.breaker),
+                ),
+                rule: Arc::clone(rule),
+            });
+        }
+        Self { targets }
+    }
+
+    /// The hook of this number.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&Target> {
+        self.targets.get(number)
+    }
+}
+
+/// A hook is the same after a reload if it has its file, its name and its URL.
+fn key(rule: &HookRule) -> (Arc<str>, String, String) {
+    (Arc::clone(&rule.place.file), rule.name.clone(), rule.url())
+}
+
+fn headers(rule: &HookRule) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16 + rule.headers.len());
+    if let Ok(host) = HeaderValue::from_str(&rule.origin.authority()) {
+        headers.insert(header::HOST, host);
+    }
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("formgate/", env!("CARGO_PKG_VERSION"))),
+    );
+    for (name, secret) in &rule.headers {
+        // Both were checked when the rule file was read.
+        let parsed = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::from_str(secret.expose()),
+        );
+        if let (Ok(name), Ok(mut value)) = parsed {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    headers
+}

@@ -1,0 +1,78 @@
+//! The plain page and the fragment. Owns their HTML; every text in it is escaped.
+
+use askama::Template;
+
+/// The gateway's stylesheet, served as `/_formgate/formgate.css`.
+pub const STYLESHEET: &str = include_str!("formgate.css");
+
+/// A page that stands for itself: accessible, without script or inline style.
+#[derive(Debug, Default, Template)]
+#[template(path = "plain.html")]
+pub struct PlainPage<'a> {
+    /// The title and heading.
+    pub title: &'a str,
+    /// The kind of the main message: `error`, `warning`, …
+    pub kind: &'a str,
+    /// The messages, the most severe first.
+    pub texts: Vec<&'a str>,
+    /// Field and what is wrong with it.
+    pub errors: Vec<(&'a str, &'a str)>,
+    /// Whether anything was saved.
+    pub statement: &'a str,
+    /// Where the form is.
+    pub back: Option<&'a str>,
+    /// What the person typed, so that it is not lost: field and text.
+    pub entries: Vec<(String, String)>,
+    /// For whoever is asked for help.
+    pub request_id: &'a str,
+}
+
+/// The messages alone, to be put into a page that is already there.
+#[derive(Debug, Default, Template)]
+#[template(path = "fragment.html")]
+pub struct Fragment<'a> {
+    /// As in [`PlainPage`].
+    pub kind: &'a str,
+    /// As in [`PlainPage`].
+    pub texts: Vec<&'a str>,
+    /// As in [`PlainPage`].
+    pub errors: Vec<(&'a str, &'a str)>,
+    /// As in [`PlainPage`].
+    pub statement: &'a str,
+}
+
+/// Writes a template. The templates are part of the program and write to memory, so they cannot fail; if one did,
+/// the title alone would be a page.
+#[must_use]
+pub fn html(template: &impl Template, title: &str) -> String {
+    template
+        .render()
+        .unwrap_or_else(|_| format!("<!doctype html><title>{title}</title>"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_escaped() {
+        let page = PlainPage {
+            title: "No",
+            kind: "error",
+            texts: vec!["<script>alert(1)</script>"],
+            errors: vec![("a\"b", "x & y")],
+            entries: vec![("c".into(), "</dd>".into())],
+            ..PlainPage::default()
+        };
+        let html = html(&page, "No");
+        assert!(
+            !html.contains("<script>") && !html.contains("</dd></dd>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("&#60;script&#62;") || html.contains("&lt;script&gt;"),
+            "{html}"
+        );
+        assert!(html.contains("role=\"alert\"") && html.contains("lang=\"en\""));
+    }
+}

@@ -1,0 +1,153 @@
+//! The one body type of everything that is sent: to a backend, to a hook, to the person. Owns the choice between
+//! bytes in memory, a kept body, and a stream from a peer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+
+use crate::wire::paced::Broken;
+use crate::wire::paced::Paced;
+use crate::wire::pool::Received;
+use crate::wire::spool::Reader;
+
+/// A body that is sent.
+#[derive(Debug, Default)]
+pub enum Outgoing {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A body that was kept.
+    Kept(Box<Reader>),
+    /// A person's upload, passed on as it comes.
+    Upload(Box<Paced>),
+    /// A server's answer, passed on as it comes.
+    Answer(Box<Received>),
+    /// Another body whose progress somebody watches.
+    Watched(Box<Self>, Arc<AtomicU64>),
+}
+
+impl From<Bytes> for Outgoing {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Bytes(bytes)
+        }
+    }
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<Reader> for Outgoing {
+    fn from(reader: Reader) -> Self {
+        if reader.remaining() == 0 {
+            Self::Empty
+        } else {
+            Self::Kept(Box::new(reader))
+        }
+    }
+}
+
+impl From<Paced> for Outgoing {
+    fn from(upload: Paced) -> Self {
+        if upload.is_end_stream() {
+            Self::Empty
+        } else {
+            Self::Upload(Box::new(upload))
+        }
+    }
+}
+
+impl Outgoing {
+    /// Whether it could be sent a second time: nothing of it is used up by sending.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// Counts the frames that are sent, where sending may take long.
+    #[must_use]
+    pub fn watched(self) -> (Self, Option<Arc<AtomicU64>>) {
+        match self {
+            Self::Empty | Self::Bytes(_) => (self, None),
+            long => {
+                let frames = Arc::new(AtomicU64::new(0));
+                (
+                    Self::Watched(Box::new(long), Arc::clone(&frames)),
+                    Some(frames),
+                )
+            }
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Empty => Poll::Ready(None),
+            Self::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Kept(reader) => {
+                let next = std::task::ready!(reader.poll_next(cx));
+                Poll::Ready(next.map(|bytes| bytes.map(Frame::data).map_err(Broken::Spool)))
+            }
+            Self::Upload(upload) => Pin::new(upload).poll_frame(cx),
+            Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
+            Self::Watched(body, frames) => {
+                let next = Pin::new(&mut **body).poll_frame(cx);
+                if next.is_ready() {
+                    frames.fetch_add(1, Ordering::Relaxed);
+                }
+                next
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Bytes(_) => false,
+            Self::Kept(reader) => reader.remaining() == 0,
+            Self::Upload(upload) => upload.is_end_stream(),
+            Self::Answer(answer) => answer.is_end_stream(),
+            Self::Watched(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Bytes(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Kept(reader) => SizeHint::with_exact(reader.remaining()),
+            Self::Upload(upload) => upload.size_hint(),
+            Self::Answer(answer) => answer.size_hint(),
+            Self::Watched(body, _) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Connections to one server, kept open and used again. Owns sending a request over one of them and saying
+//! truthfully whether anything was sent when it fails; which requests may be sent twice is decided here alone.
+//!
+//! A pool of our own on hyper's connections: the general client costs 15 % of a whole pass-through request and
+//! does not say whether a byte was sent (docs/adr/0003).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::Request;
+use http::Response;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use crate::model::origin::Origin;
+use crate::wire::body::Outgoing;
+use crate::wire::connect::ConnectError;
+use crate::wire::connect::Connector;
+use crate::wire::paced::Broken;
+use crate::wire::paced::Paced;
+
+/// How connections are kept, and how long an answer may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How many open connections are kept while nobody uses them.
+    pub idle_connections: usize,
+    /// How long a connection is kept while nobody uses it; less if the server says so.
+    pub idle: Duration,
+    /// How long a connection is used at all, so that a server that has moved is found.
+    pub age: Duration,
+    /// The longest wait for an answer's head, and the longest pause in its body.
+    pub response: Duration,
+    /// The largest head of an answer, in bytes.
+    pub head: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            idle_connections: 1024,
+            idle: Duration::from_secs(15),
+            age: Duration::from_secs(300),
+            response: Duration::from_secs(30),
+            head: 64 << 10,
+        }
+    }
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub struct Pool {
+    origin: Origin,
+    connector: Connector,
+    settings: Settings,
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Outgoing>,
+    born: Instant,
+    since: Instant,
+    until: Instant,
+}
+
+/// An answer's head and its body, and how it came.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer.
+    pub response: Response<Received>,
+    /// How long connecting took, if an open connection was not used.
+    pub connect: Option<Duration>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// There was no connection; nothing was sent.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection was lost after the request was sent, at least in part. The server may have acted.
+    #[error("the connection was lost before an answer came: {0}")]
+    Lost(hyper::Error),
+    /// The person's upload broke off while it was passed on.
+    #[error("the upload broke off: {0}")]
+    Upload(hyper::Error),
+    /// No answer in time. The server may have acted.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl SendError {
+    /// Whether it is certain that the server has seen nothing.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect(_))
+    }
+}
+
+impl Pool {
+    /// No connections yet.
+    #[must_use]
+    pub const fn new(origin: Origin, connector: Connector, settings: Settings) -> Self {
+        Self {
+            origin,
+            connector,
+            settings,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Sends a request, whose URI is its path and query, and waits for the head of the answer.
+    ///
+    /// A request goes out a second time only if nothing of the first was sent, or if it may be repeated anyway
+    /// (RFC 9110, section 9.2.2), has no body, and the connection had been idle.
+    ///
+    /// # Errors
+    /// [`SendError`], which knows whether the server may have acted.
+    pub async fn send(self: &Arc<Self>, request: Request<Outgoing>) -> Result<Exchange, SendError> {
+        let (parts, body) = request.into_parts();
+        let (body, progress) = body.watched();
+        let mut request = Request::from_parts(parts, body);
+        while let Some(idle) = self.take_idle() {
+            let spare = idle.spare(&request);
+            match self.over(idle, request, progress.as_ref(), None).await {
+                Ok(exchange) => return Ok(exchange),
+                Err((_, Some(unsent))) => request = *unsent,
+                Err((error @ SendError::Lost(_), None)) => match spare {
+                    Some(spare) => request = spare,
+                    None => return Err(error),
+                },
+                Err((error, None)) => return Err(error),
+            }
+        }
+        let began = Instant::now();
+        let fresh = self.connect().await?;
+        let took = began.elapsed();
+        self.over(fresh, request, progress.as_ref(), Some(took))
+            .await
+            .map_err(|(error, _)| error)
+    }
+
+    async fn connect(&self) -> Result<Idle, SendError> {
+        let stream = self.connector.connect(&self.origin).await?;
+        let mut builder = hyper::client::conn::http1::Builder::new();
+        builder
+            .preserve_header_case(true)
+            .max_header_size(self.settings.head);
+        let (sender, connection) = builder
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(SendError::Lost)?;
+        tokio::spawn(async move {
+            // How a connection ends is told to whoever waits for its answer.
+            drop(connection.with_upgrades().await);
+        });
+        let now = Instant::now();
+        Ok(Idle {
+            sender,
+            born: now,
+            since: now,
+            until: now + self.settings.idle,
+        })
+    }
+
+    /// Sends over one connection. The request comes back if nothing of it was sent.
+    async fn over(
+        self: &Arc<Self>,
+        mut idle: Idle,
+        request: Request<Outgoing>,
+        progress: Option<&Arc<AtomicU64>>,
+        connect: Option<Duration>,
+    ) -> Result<Exchange, (SendError, Option<Box<Request<Outgoing>>>)> {
+        let head_only = request.method() == http::Method::HEAD;
+        let answer = idle.sender.try_send_request(request);
+        let answer = match self.in_time(answer, progress).await {
+            Some(answer) => answer,
+            None => return Err((SendError::TimedOut(self.settings.response), None)),
+        };
+        let response = answer.map_err(|mut error| {
+            let unsent = error.take_message().map(Box::new);
+            let error = error.into_error();
+            let upload = error.is_user();
+            let why = if upload {
+                SendError::Upload(error)
+            } else {
+                SendError::Lost(error)
+            };
+            (why, unsent)
+        })?;
+        let until = self.usable_until(&idle, response.headers());
+        let lease = Lease {
+            pool: Arc::clone(self),
+            idle: Some(Idle { until, ..idle }),
+        };
+        let pause = self.settings.response;
+        let response = response.map(|body| Received::new(body, pause, lease, head_only));
+        Ok(Exchange { response, connect })
+    }
+
+    /// Waits for an answer as long as something is still being sent, and then for one time limit.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        progress: Option<&Arc<AtomicU64>>,
+    ) -> Option<T> {
+        let mut answer = std::pin::pin!(answer);
+        let sent = || progress.map_or(0, |frames| frames.load(Ordering::Relaxed));
+        loop {
+            let before = sent();
+            match tokio::time::timeout(self.settings.response, &mut answer).await {
+                Ok(answer) => return Some(answer),
+                Err(_) if sent() != before => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn usable_until(&self, idle: &Idle, headers: &HeaderMap) -> Instant {
+        let now = Instant::now();
+        let kept =
+            keep_alive(headers).map_or(self.settings.idle, |said| said.min(self.settings.idle));
+        (now + kept).min(idle.born + self.settings.age)
+    }
+
+    fn take_idle(&self) -> Option<Idle> {
+        let now = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last one back is the first one out, so that the others can grow old.
+        while let Some(last) = idle.pop() {
+            if last.until > now && last.sender.is_ready() {
+                return Some(last);
+            }
+        }
+        None
+    }
+
+    fn put_back(self: &Arc<Self>, mut back: Idle) {
+        if back.sender.is_closed() {
+            return;
+        }
+        back.since = Instant::now();
+        if back.sender.is_ready() {
+            self.keep(back);
+            return;
+        }
+        // The connection has not yet noticed that its answer was read.
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            if back.sender.ready().await.is_ok() {
+                pool.keep(back);
+            }
+        });
+    }
+
+    fn keep(&self, back: Idle) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() >= self.settings.idle_connections {
+            idle.remove(0);
+        }
+        // The oldest are at the front; those past their time go.
+        let stale = idle
+            .iter()
+            .take_while(|old| old.until <= back.since)
+            .count();
+        idle.drain(..stale);
+        idle.push(back);
+    }
+}
+
+use std::future::Future;
+
+impl Idle {
+    /// A copy of a request that may be repeated, where the connection was idle long enough to have gone stale.
+    fn spare(&self, request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+        const FRESH: Duration = Duration::from_millis(500);
+        let repeatable = request.method().is_idempotent() && request.body().is_empty();
+        if !repeatable || self.since.elapsed() < FRESH {
+            return None;
+        }
+        let mut spare = Request::new(Outgoing::Empty);
+        *spare.method_mut() = request.method().clone();
+        *spare.uri_mut() = request.uri().clone();
+        *spare.headers_mut() = request.headers().clone();
+        *spare.extensions_mut() = request.extensions().clone();
+        Some(spare)
+    }
+}
+
+/// `keep-alive: timeout=5`, less a second for the way.
+fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let seconds: u64 = seconds.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.saturating_sub(1)))
+}
+
+/// A connection lent to an answer; it goes back when the answer has been read to its end.
+#[derive(Debug)]
+struct Lease {
+    pool: Arc<Pool>,
+    idle: Option<Idle>,
+}
+
+impl Lease {
+    fn give_back(&mut self) {
+        if let Some(idle) = self.idle.take() {
+            self.pool.put_back(idle);
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub struct Received {
+    body: Paced,
+    lease: Lease,
+}
+
+impl Received {
+    fn new(body: Incoming, pause: Duration, lease: Lease, head_only: bool) -> Self {
+        let mut received = Self {
+            body: Paced::new(body, pause),
+            lease,
+        };
+        if head_only || received.body.is_end_stream() {
+            received.lease.give_back();
+        }
+        received
+    }
+
+    /// How many bytes it says it has.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// Reads all of it if it has at most `most` bytes; `None` if it has more.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub async fn whole(mut self, most: usize) -> Result<Option<Bytes>, Broken> {
+        let mut first = Bytes::new();
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await
+        {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            if first.len() + rest.len() + data.len() > most {
+                return Ok(None);
+            }
+            if first.is_empty() {
+                first = data;
+            } else {
+                rest.extend_from_slice(&data);
+            }
+        }
+        if rest.is_empty() {
+            return Ok(Some(first));
+        }
+        let mut all = Vec::with_capacity(first.len() + rest.len());
+        all.extend_from_slice(&first);
+        all.append(&mut rest);
+        Ok(Some(all.into()))
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let next = Pin::new(&mut this.body).poll_frame(cx);
+        match &next {
+            Poll::Ready(None) => this.lease.give_back(),
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.lease.give_back(),
+            Poll::Ready(Some(Err(_))) => drop(this.lease.idle.take()),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
