@@ -1,0 +1,70 @@
+//! How logs are written: text for people, or JSON lines. Owns the subscriber; what is logged is decided where it
+//! happens.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::field::Field;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::debug_fn;
+
+use crate::config::Config;
+use crate::config::LogFormat;
+
+/// Fields that a job's sentence says already, or that nobody reads in a terminal.
+const SAID: [&str; 12] = [
+    "id",
+    "kind",
+    "event",
+    "hook",
+    "outcome",
+    "total_ms",
+    "first_byte_ms",
+    "connect_ms",
+    "sent_bytes",
+    "received_bytes",
+    "run",
+    "decision",
+];
+
+/// Begins to log as configured.
+///
+/// # Errors
+/// The filter cannot be read.
+pub fn begin(config: &Config) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("`log` cannot be read: {error}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let begun = match config.log_format {
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .try_init(),
+    };
+    begun.map_err(|error| format!("logging could not begin: {error}"))
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        "let_through" | "conflict" | "messages" => {
+            let text = format!("{value:?}");
+            if text == "false" || text == "0" {
+                Ok(())
+            } else {
+                write!(writer, "{}={text}", field.name())
+            }
+        }
+        name if SAID.contains(&name) => Ok(()),
+        name => write!(writer, "{name}={value:?}"),
+    }
+}

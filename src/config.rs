@@ -1,0 +1,953 @@
+//! The gateway's configuration as a value: defaults, then `formgate.toml`, then `FORMGATE_…` variables, then flags
+//! (design: one function, strict keys). Owns every key, and composing what each module is configured with; after
+//! start nobody reads the environment.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::codec::jwt;
+use crate::codec::jwt::TokenSource;
+use crate::codec::jwt::Verifier;
+use crate::flow::Settings;
+use crate::flow::decode::Intake;
+use crate::flow::snapshot::Reach;
+use crate::gateway::serve::Limits;
+use crate::gateway::tls::Files;
+use crate::model::origin::Origin;
+use crate::model::secret::Secret;
+use crate::source::complaint::Complaint;
+use crate::source::measure::show_duration;
+use crate::source::measure::show_size;
+use crate::source::page::Page;
+use crate::source::secret;
+use crate::source::shape::Key;
+use crate::source::shape::Kind;
+use crate::source::shape::Shape;
+use crate::source::shape::nearest;
+use crate::source::table::Table;
+use crate::wire::connect;
+use crate::wire::connect::Connector;
+use crate::wire::pool;
+use crate::wire::proof;
+use crate::wire::spool;
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, doc }
+}
+
+/// `formgate.toml`.
+pub static CONFIG: Shape = Shape {
+    title: "formgate.toml",
+    doc: "The gateway's configuration. Every key is also a variable: `limits.body` is FORMGATE_LIMITS_BODY.",
+    others: None,
+    keys: &[
+        key(
+            "listen",
+            Kind::Text,
+            "The address to listen on. Default: 127.0.0.1:8080.",
+        ),
+        key(
+            "backend",
+            Kind::Text,
+            "The form application behind the gateway. Default: http://127.0.0.1:3000.",
+        ),
+        key(
+            "rules",
+            Kind::Text,
+            "The folder of rule files. Default: rules.",
+        ),
+        key(
+            "project",
+            Kind::Text,
+            "What hooks are told as `project`. Default: default.",
+        ),
+        key(
+            "hosts",
+            Kind::Texts,
+            "Hosts whose requests pass where a rule file's `hosts` names others. Default: none.",
+        ),
+        key(
+            "trusted_proxies",
+            Kind::Texts,
+            "Addresses (`10.0.0.0/8`) that are believed about who is behind them. Default: none.",
+        ),
+        key(
+            "key",
+            Kind::Text,
+            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls. Default: a new one at every start.",
+        ),
+        key(
+            "ca",
+            Kind::Text,
+            "A PEM file of certificate authorities that are believed besides the system's.",
+        ),
+        key(
+            "log",
+            Kind::Text,
+            "What is logged: error, warn, info, debug, or targets such as `info,formgate::job=off`. Default: info.",
+        ),
+        key(
+            "tls",
+            Kind::Table(&TLS),
+            "TLS towards people. Default: none.",
+        ),
+        key(
+            "limits",
+            Kind::Table(&LIMITS),
+            "What a request and a connection may take.",
+        ),
+        key(
+            "backend_timeouts",
+            Kind::Table(&BACKEND_TIMEOUTS),
+            "How long the backend may take.",
+        ),
+        key(
+            "jwt",
+            Kind::Table(&JWT),
+            "How the site's own login tokens are verified, for `jwt:` and `api.claim` in rule files.",
+        ),
+        key(
+            "telemetry",
+            Kind::Table(&TELEMETRY),
+            "How logs are written.",
+        ),
+    ],
+};
+
+static TLS: Shape = Shape {
+    title: "[tls]",
+    doc: "TLS towards people; read again when the files change.",
+    others: None,
+    keys: &[
+        key("cert", Kind::Text, "The certificate chain in PEM."),
+        key("key", Kind::Text, "The private key in PEM."),
+    ],
+};
+
+static LIMITS: Shape = Shape {
+    title: "[limits]",
+    doc: "What a request and a connection may take.",
+    others: None,
+    keys: &[
+        key(
+            "body",
+            Kind::Size,
+            "The largest submission, as it comes and unpacked. Default: 32MiB.",
+        ),
+        key(
+            "field",
+            Kind::Size,
+            "The largest value of one field. Default: 1MiB.",
+        ),
+        key(
+            "fields",
+            Kind::Count,
+            "The most fields and files of a submission. Default: 2000.",
+        ),
+        key(
+            "doc",
+            Kind::Size,
+            "The most bytes of all fields together, files' contents not counted. Default: 8MiB.",
+        ),
+        key(
+            "depth",
+            Kind::Count,
+            "The deepest nesting of a JSON body. Default: 64.",
+        ),
+        key(
+            "part_header",
+            Kind::Size,
+            "The largest header of one multipart part. Default: 8KiB.",
+        ),
+        key(
+            "spool_above",
+            Kind::Size,
+            "Multipart bodies over this size go to a temporary file. Default: 1MiB.",
+        ),
+        key(
+            "spool_folder",
+            Kind::Text,
+            "The folder of temporary files. Default: the system's.",
+        ),
+        key(
+            "body_pause",
+            Kind::Duration,
+            "The longest pause in a body. Default: 30s.",
+        ),
+        key(
+            "header_timeout",
+            Kind::Duration,
+            "How long a request's head may take. Default: 10s.",
+        ),
+        key(
+            "header_size",
+            Kind::Size,
+            "The largest head of a request. Default: 32KiB.",
+        ),
+        key(
+            "headers",
+            Kind::Count,
+            "The most header lines of a request, at most 100. Default: 100.",
+        ),
+        key(
+            "idle",
+            Kind::Duration,
+            "How long a connection may be idle. Default: 60s.",
+        ),
+        key(
+            "connections",
+            Kind::Count,
+            "The most connections at a time. Default: 10000.",
+        ),
+        key(
+            "drain",
+            Kind::Duration,
+            "How long what is under way may take at the end. Default: 30s.",
+        ),
+    ],
+};
+
+static BACKEND_TIMEOUTS: Shape = Shape {
+    title: "[backend_timeouts]",
+    doc: "How long the backend may take.",
+    others: None,
+    keys: &[
+        key(
+            "connect",
+            Kind::Duration,
+            "To take a connection. Default: 2s.",
+        ),
+        key(
+            "response",
+            Kind::Duration,
+            "To begin its answer, and between two pieces of it. Default: 30s.",
+        ),
+        key(
+            "idle",
+            Kind::Duration,
+            "How long an unused connection is kept. Default: 15s, or less if the backend says so.",
+        ),
+    ],
+};
+
+static JWT: Shape = Shape {
+    title: "[jwt]",
+    doc: "How the site's own login tokens are verified.",
+    others: None,
+    keys: &[
+        key(
+            "key",
+            Kind::Text,
+            "The public key in PEM, or the shared secret of the HS algorithms, as env:NAME or file:PATH.",
+        ),
+        key(
+            "algorithms",
+            Kind::Texts,
+            "The algorithms that are taken, all of one family: [\"RS256\"].",
+        ),
+        key(
+            "issuer",
+            Kind::Text,
+            "`iss` must be this. Default: anything.",
+        ),
+        key(
+            "audience",
+            Kind::Text,
+            "`aud` must hold this. Default: anything.",
+        ),
+        key(
+            "from",
+            Kind::Text,
+            "Where the token is: `header:authorization` (the default) or `cookie:NAME`.",
+        ),
+    ],
+};
+
+static TELEMETRY: Shape = Shape {
+    title: "[telemetry]",
+    doc: "How logs are written.",
+    others: None,
+    keys: &[key(
+        "log",
+        Kind::Word(&["text", "json"]),
+        "Text for people, or JSON lines. Default: text.",
+    )],
+};
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: JSON lines.
+    Json,
+}
+
+/// The configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The form application.
+    pub backend: Origin,
+    /// The folder of rule files.
+    pub rules: PathBuf,
+    /// What hooks are told as `project`.
+    pub project: String,
+    /// Hosts whose requests pass where a rule file names others.
+    pub hosts: Vec<String>,
+    /// Who is believed about who is behind them.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The gateway's own key.
+    pub key: Option<Secret>,
+    /// More certificate authorities.
+    pub ca: Option<PathBuf>,
+    /// What is logged.
+    pub log: String,
+    /// How it is written.
+    pub log_format: LogFormat,
+    /// TLS towards people.
+    pub tls: Option<Files>,
+    /// What connections may do.
+    pub limits: Limits,
+    /// What submissions may hold.
+    pub intake: Intake,
+    /// The longest pause in a body.
+    pub body_pause: Duration,
+    /// To take a connection.
+    pub backend_connect: Duration,
+    /// To answer, and how connections are kept.
+    pub backend_pool: pool::Settings,
+    /// How login tokens are verified.
+    pub jwt: Option<jwt::Settings>,
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            backend: Origin {
+                tls: false,
+                host: "127.0.0.1".to_owned(),
+                port: 3000,
+            },
+            rules: PathBuf::from("rules"),
+            project: "default".to_owned(),
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            key: None,
+            ca: None,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            tls: None,
+            limits: Limits::default(),
+            intake: Intake {
+                body: 32 << 20,
+                limits: crate::codec::Limits::default(),
+                spool: spool::Settings {
+                    above: 1 << 20,
+                    folder: env::temp_dir(),
+                },
+            },
+            body_pause: Duration::from_secs(30),
+            backend_connect: Duration::from_secs(2),
+            backend_pool: pool::Settings::default(),
+            jwt: None,
+            file: None,
+        }
+    }
+}
+
+/// What was said on the command line, as TOML lines with the flag they came from.
+pub type Flags = Vec<(String, String)>;
+
+/// A configuration, and what is odd about it.
+#[derive(Debug)]
+pub struct Configured {
+    /// The configuration.
+    pub config: Config,
+    /// What works but is probably not meant.
+    pub warnings: Vec<Complaint>,
+}
+
+impl Config {
+    /// Reads the configuration: defaults, the file, the environment, the flags. Without `file`, `formgate.toml` is
+    /// read if there is one.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in all of them.
+    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Configured, Vec<Complaint>> {
+        let variables = env::vars().filter(|(name, _)| name.starts_with("FORMGATE_"));
+        Self::compose(file, variables.collect(), flags)
+    }
+
+    fn compose(
+        file: Option<&Path>,
+        variables: Flags,
+        flags: &Flags,
+    ) -> Result<Configured, Vec<Complaint>> {
+        let mut config = Self::default();
+        let mut complaints = Vec::new();
+        if let Some((path, page)) = read_file(file).map_err(|complaint| vec![complaint])? {
+            let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+            complaints.append(&mut config.apply(page, &folder));
+            config.file = Some(path);
+        }
+        let (lines, mut unknown) = from_variables(variables);
+        complaints.append(&mut unknown);
+        complaints
+            .append(&mut config.apply(virtual_page("the environment", &lines), Path::new("")));
+        complaints
+            .append(&mut config.apply(virtual_page("the command line", flags), Path::new("")));
+        if complaints.iter().any(Complaint::is_error) {
+            return Err(complaints);
+        }
+        Ok(Configured {
+            config,
+            warnings: complaints,
+        })
+    }
+
+    /// Takes over what a page says.
+    fn apply(&mut self, page: Page, folder: &Path) -> Vec<Complaint> {
+        {
+            let parsed = page.parse();
+            let table = Table::new(&page, &CONFIG, parsed.get_ref(), 0..0);
+            self.apply_top(&table, folder);
+            if let Some(limits) = table.table("limits", &LIMITS) {
+                self.apply_limits(&limits);
+            }
+            if let Some(timeouts) = table.table("backend_timeouts", &BACKEND_TIMEOUTS) {
+                self.apply_timeouts(&timeouts);
+            }
+            if let Some(jwt) = table.table("jwt", &JWT) {
+                self.apply_jwt(&jwt, folder);
+            }
+            if let Some(tls) = table.table("tls", &TLS) {
+                self.apply_tls(&tls, folder);
+            }
+            if let Some(telemetry) = table.table("telemetry", &TELEMETRY) {
+                let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+                set(&mut self.log_format, telemetry.word("log", &formats));
+            }
+        }
+        page.into_complaints()
+    }
+
+    fn apply_top(&mut self, table: &Table<'_>, folder: &Path) {
+        let listen = |text: &str| {
+            let wrong = format!(
+                "`{text}` is not an address; write for example \"127.0.0.1:8080\" or \"[::]:8080\""
+            );
+            text.parse().map_err(|_| wrong)
+        };
+        set(&mut self.listen, parsed(table, "listen", listen));
+        set(&mut self.backend, parsed(table, "backend", Origin::parse));
+        set(
+            &mut self.rules,
+            text(table, "rules").map(|path| folder.join(path)),
+        );
+        set(&mut self.project, text(table, "project"));
+        set(&mut self.log, text(table, "log"));
+        if table.has("hosts") {
+            self.hosts = table
+                .texts("hosts")
+                .into_iter()
+                .map(|placed| placed.value.to_ascii_lowercase())
+                .collect();
+        }
+        if table.has("trusted_proxies") {
+            let nets = table.texts("trusted_proxies");
+            self.trusted_proxies = nets
+                .iter()
+                .filter_map(|net| Some(table.parsed(net, network)?.value))
+                .collect();
+        }
+        if let Some(key) = secret_of(table, "key", folder) {
+            self.key = Some(key);
+        }
+        if let Some(path) = text(table, "ca") {
+            self.ca = Some(folder.join(path));
+        }
+    }
+
+    fn apply_limits(&mut self, table: &Table<'_>) {
+        let size = |name: &str| table.size(name).map(|placed| placed.value);
+        let memory =
+            |name: &str| size(name).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let count = |name: &str| {
+            table
+                .count(name)
+                .map(|placed| usize::try_from(placed.value).unwrap_or(usize::MAX))
+        };
+        let time = |name: &str| table.duration(name).map(|placed| placed.value);
+        set(&mut self.intake.body, size("body"));
+        set(&mut self.intake.limits.field, memory("field"));
+        set(&mut self.intake.limits.fields, count("fields"));
+        set(&mut self.intake.limits.doc, memory("doc"));
+        set(&mut self.intake.limits.depth, count("depth"));
+        set(&mut self.intake.limits.part_header, memory("part_header"));
+        set(&mut self.intake.spool.above, size("spool_above"));
+        set(
+            &mut self.intake.spool.folder,
+            text(table, "spool_folder").map(PathBuf::from),
+        );
+        set(&mut self.body_pause, time("body_pause"));
+        set(&mut self.limits.header_timeout, time("header_timeout"));
+        set(&mut self.limits.header_size, memory("header_size"));
+        set(&mut self.limits.headers, count("headers"));
+        set(&mut self.limits.idle, time("idle"));
+        set(&mut self.limits.connections, count("connections"));
+        set(&mut self.limits.drain, time("drain"));
+        if self.limits.headers > 100 {
+            table.complain("headers", "at most 100 header lines can be taken", "");
+        }
+        // The JSON reader's own bound on nesting.
+        if self.intake.limits.depth > 120 {
+            table.complain("depth", "at most 120 levels can be read", "");
+        }
+        if self.limits.connections == 0 {
+            table.complain(
+                "connections",
+                "without a connection nobody can be served",
+                "",
+            );
+        }
+    }
+
+    fn apply_timeouts(&mut self, table: &Table<'_>) {
+        let time = |name: &str| table.duration(name).map(|placed| placed.value);
+        set(&mut self.backend_connect, time("connect"));
+        set(&mut self.backend_pool.response, time("response"));
+        set(&mut self.backend_pool.idle, time("idle"));
+    }
+
+    fn apply_tls(&mut self, table: &Table<'_>, folder: &Path) {
+        let before = self.tls.take();
+        let path = |name: &str| text(table, name).map(|path| folder.join(path));
+        let cert = path("cert").or_else(|| before.as_ref().map(|files| files.cert.clone()));
+        let key = path("key").or_else(|| before.map(|files| files.key));
+        self.tls = match (cert, key) {
+            (Some(cert), Some(key)) => Some(Files { cert, key }),
+            _ => {
+                table
+                    .page()
+                    .complain(table.span(), "TLS needs both `cert` and `key`", "");
+                None
+            }
+        };
+    }
+
+    fn apply_jwt(&mut self, table: &Table<'_>, folder: &Path) {
+        let mut settings = self.jwt.take().unwrap_or_else(|| jwt::Settings {
+            key: Secret::new(""),
+            algorithms: Vec::new(),
+            issuer: None,
+            audience: None,
+            from: TokenSource::Header("authorization".to_owned()),
+        });
+        set(&mut settings.key, secret_of(table, "key", folder));
+        if table.has("algorithms") {
+            settings.algorithms = table
+                .texts("algorithms")
+                .into_iter()
+                .map(|placed| placed.value)
+                .collect();
+        }
+        settings.issuer = text(table, "issuer").or(settings.issuer);
+        settings.audience = text(table, "audience").or(settings.audience);
+        set(&mut settings.from, parsed(table, "from", token_source));
+        if let Err(why) = Verifier::new(&settings) {
+            table.page().complain(table.span(), why, "");
+        }
+        self.jwt = Some(settings);
+    }
+
+    /// What the flow is configured with.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no certificate authority.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let extra = self.ca.as_ref().map(|path| {
+            fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+        });
+        let extra = extra.transpose()?;
+        let tls = connect::client_tls(extra.as_deref())?;
+        let hook_connect = Duration::from_secs(2);
+        Ok(Settings {
+            project: self.project.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            intake: self.intake.clone(),
+            body_pause: self.body_pause,
+            reach: Reach {
+                backend: self.backend.clone(),
+                to_backends: Connector::open(Arc::clone(&tls), self.backend_connect),
+                backend_pool: self.backend_pool.clone(),
+                to_hooks: Connector::guarded(tls, hook_connect),
+                // Each hook has its own time; the pool's is the longest a hook can have.
+                hook_pool: pool::Settings::default(),
+            },
+        })
+    }
+
+    /// The gateway's own key: the configured one, else a new one.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn proof_key(&self) -> Result<proof::Key, String> {
+        match &self.key {
+            Some(secret) => Ok(proof::Key::shared(secret)),
+            None => proof::Key::random(),
+        }
+    }
+
+    /// The verifier of login tokens, if there is a key for them.
+    ///
+    /// # Errors
+    /// A key that does not fit its algorithms.
+    pub fn verifier(&self) -> Result<Option<Verifier>, String> {
+        self.jwt.as_ref().map(Verifier::new).transpose()
+    }
+
+    /// Every key and its value as TOML, secrets masked.
+    #[must_use]
+    pub fn shown(&self) -> Vec<(&'static str, String)> {
+        let quoted = |text: &str| format!("{text:?}");
+        let list = |texts: &[String]| format!("{texts:?}");
+        let path = |path: &Path| format!("{:?}", path.display().to_string());
+        let time = |duration: Duration| quoted(&show_duration(duration));
+        let size = |bytes: u64| quoted(&show_size(bytes));
+        let memory = |bytes: usize| quoted(&show_size(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        let nets: Vec<String> = self
+            .trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let (intake, limits) = (&self.intake, &self.limits);
+        let mut shown = vec![
+            ("listen", quoted(&self.listen.to_string())),
+            ("backend", quoted(&self.backend.to_string())),
+            ("rules", path(&self.rules)),
+            ("project", quoted(&self.project)),
+            ("hosts", list(&self.hosts)),
+            ("trusted_proxies", list(&nets)),
+            ("log", quoted(&self.log)),
+            ("limits.body", size(intake.body)),
+            ("limits.field", memory(intake.limits.field)),
+            ("limits.fields", intake.limits.fields.to_string()),
+            ("limits.doc", memory(intake.limits.doc)),
+            ("limits.depth", intake.limits.depth.to_string()),
+            ("limits.part_header", memory(intake.limits.part_header)),
+            ("limits.spool_above", size(intake.spool.above)),
+            ("limits.spool_folder", path(&intake.spool.folder)),
+            ("limits.body_pause", time(self.body_pause)),
+            ("limits.header_timeout", time(limits.header_timeout)),
+            ("limits.header_size", memory(limits.header_size)),
+            ("limits.headers", limits.headers.to_string()),
+            ("limits.idle", time(limits.idle)),
+            ("limits.connections", limits.connections.to_string()),
+            ("limits.drain", time(limits.drain)),
+            ("backend_timeouts.connect", time(self.backend_connect)),
+            (
+                "backend_timeouts.response",
+                time(self.backend_pool.response),
+            ),
+            ("backend_timeouts.idle", time(self.backend_pool.idle)),
+            (
+                "telemetry.log",
+                quoted(if self.log_format == LogFormat::Json {
+                    "json"
+                } else {
+                    "text"
+                }),
+            ),
+        ];
+        let masked = |_: &Secret| quoted("***");
+        shown.extend(self.key.as_ref().map(|key| ("key", masked(key))));
+        shown.extend(self.ca.as_ref().map(|ca| ("ca", path(ca))));
+        if let Some(files) = &self.tls {
+            shown.extend([
+                ("tls.cert", path(&files.cert)),
+                ("tls.key", path(&files.key)),
+            ]);
+        }
+        if let Some(jwt) = &self.jwt {
+            let from = match &jwt.from {
+                TokenSource::Header(name) => format!("header:{name}"),
+                TokenSource::Cookie(name) => format!("cookie:{name}"),
+            };
+            shown.extend([
+                ("jwt.key", masked(&jwt.key)),
+                ("jwt.algorithms", list(&jwt.algorithms)),
+                ("jwt.from", quoted(&from)),
+            ]);
+            shown.extend(
+                jwt.issuer
+                    .as_ref()
+                    .map(|issuer| ("jwt.issuer", quoted(issuer))),
+            );
+            shown.extend(
+                jwt.audience
+                    .as_ref()
+                    .map(|audience| ("jwt.audience", quoted(audience))),
+            );
+        }
+        shown
+    }
+}
+
+fn set<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+fn text(table: &Table<'_>, name: &str) -> Option<String> {
+    table.text(name).map(|placed| placed.value)
+}
+
+fn parsed<T>(
+    table: &Table<'_>,
+    name: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<T> {
+    let text = table.text(name)?;
+    table.parsed(&text, read).map(|placed| placed.value)
+}
+
+fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<Secret> {
+    parsed(table, name, |text| {
+        let wanted =
+            format!("`{name}` must not stand here in plain text; write env:NAME or file:PATH");
+        secret::resolve(text, folder).unwrap_or(Err(wanted))
+    })
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let wrong =
+        || format!("`{text}` is not a network; write for example \"10.0.0.0/8\" or \"127.0.0.1\"");
+    if let Ok(net) = text.parse() {
+        return Ok(net);
+    }
+    text.parse()
+        .map(|address: std::net::IpAddr| IpNet::from(address))
+        .map_err(|_| wrong())
+}
+
+fn token_source(text: &str) -> Result<TokenSource, String> {
+    match text.split_once(':') {
+        Some(("header", name)) if !name.is_empty() => {
+            Ok(TokenSource::Header(name.to_ascii_lowercase()))
+        }
+        Some(("cookie", name)) if !name.is_empty() => Ok(TokenSource::Cookie(name.to_owned())),
+        _ => Err(format!(
+            "`{text}` does not say where the token is; write header:authorization or cookie:NAME"
+        )),
+    }
+}
+
+fn read_file(file: Option<&Path>) -> Result<Option<(PathBuf, Page)>, Complaint> {
+    let path = file.unwrap_or_else(|| Path::new("formgate.toml"));
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some((
+            path.to_path_buf(),
+            Page::new(path.display().to_string(), text),
+        ))),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let what = format!(
+                "cannot read the configuration `{}`: {error}",
+                path.display()
+            );
+            Err(Complaint::about(what, "name another with --config"))
+        }
+    }
+}
+
+/// Every key with its path and its variable: `limits.body`, `FORMGATE_LIMITS_BODY`.
+fn variables() -> Vec<(String, String, Kind)> {
+    let mut all = Vec::new();
+    for top in CONFIG.keys {
+        match top.kind {
+            Kind::Table(shape) => {
+                for inner in shape.keys {
+                    let path = format!("{}.{}", top.name, inner.name);
+                    let variable = format!("FORMGATE_{}_{}", top.name, inner.name).to_uppercase();
+                    all.push((path, variable, inner.kind));
+                }
+            }
+            kind => all.push((
+                top.name.to_owned(),
+                format!("FORMGATE_{}", top.name).to_uppercase(),
+                kind,
+            )),
+        }
+    }
+    all
+}
+
+/// Variables as TOML lines. One that is no key is warned of: it may be for another version.
+fn from_variables(given: Flags) -> (Flags, Vec<Complaint>) {
+    let known = variables();
+    let (mut lines, mut unknown) = (Vec::new(), Vec::new());
+    for (name, value) in given {
+        match known.iter().find(|(_, variable, _)| *variable == name) {
+            Some((path, _, kind)) => {
+                lines.push((format!("{path} = {}", toml_value(&value, *kind)), name))
+            }
+            None => {
+                let near = nearest(
+                    &name,
+                    known.iter().map(|(_, variable, _)| variable.as_str()),
+                );
+                let mend = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
+                let mut complaint =
+                    Complaint::about(format!("the variable {name} is not known"), mend);
+                complaint.severity = crate::source::complaint::Severity::Warning;
+                unknown.push(complaint);
+            }
+        }
+    }
+    (lines, unknown)
+}
+
+fn toml_value(value: &str, kind: Kind) -> String {
+    // A JSON string is a TOML string.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match kind {
+        Kind::Count if value.parse::<u64>().is_ok() => value.to_owned(),
+        Kind::Flag if matches!(value, "true" | "false") => value.to_owned(),
+        Kind::Texts => {
+            let items: Vec<String> = value
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(quoted)
+                .collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => quoted(value),
+    }
+}
+
+/// A page of lines that nobody wrote as TOML, so that what is wrong in them is pointed at all the same.
+fn virtual_page(name: &str, lines: &Flags) -> Page {
+    let text: String = lines
+        .iter()
+        .map(|(line, from)| format!("{line} # {from}\n"))
+        .collect();
+    Page::new(name, text)
+}
+
+/// A flag as a line of the command line's page.
+#[must_use]
+pub fn flag(path: &str, value: &str, name: &str) -> (String, String) {
+    let kind = variables()
+        .into_iter()
+        .find(|(known, _, _)| known == path)
+        .map_or(Kind::Text, |(_, _, kind)| kind);
+    (
+        format!("{path} = {}", toml_value(value, kind)),
+        name.to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compose(
+        file: &str,
+        variables: &[(&str, &str)],
+        flags: &Flags,
+    ) -> Result<Configured, Vec<Complaint>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("formgate.toml");
+        fs::write(&path, file).expect("writable");
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::compose(Some(&path), variables, flags)
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let file =
+            "listen = '127.0.0.1:1'\nproject = 'file'\n[limits]\nbody = '1MiB'\nfields = 7\n";
+        let variables = [
+            ("FORMGATE_LIMITS_BODY", "2MiB"),
+            ("FORMGATE_PROJECT", "env \"x\""),
+            ("FORMGATE_HOSTS", "a.org, b.org"),
+        ];
+        let flags = vec![flag("project", "flag", "--project")];
+        let config = compose(file, &variables, &flags).expect("good").config;
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.project, "flag");
+        assert_eq!(
+            (config.intake.body, config.intake.limits.fields),
+            (2 << 20, 7)
+        );
+        assert_eq!(config.hosts, ["a.org", "b.org"]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_pointed_at() {
+        let file =
+            "lisen = '127.0.0.1:1'\nbackend = 'app:3000'\n[limits]\nbody = 'big'\nheaders = 200\n";
+        let complaints = compose(
+            file,
+            &[("FORMGATE_LIMITS_IDLE", "soon"), ("FORMGATE_LITSEN", "x")],
+            &Vec::new(),
+        )
+        .expect_err("bad");
+        let all: Vec<String> = complaints
+            .iter()
+            .map(|complaint| complaint.picture(false))
+            .collect();
+        let all = all.join("\n");
+        for part in [
+            "unknown key `lisen`",
+            "did you mean `listen`?",
+            "is not a URL",
+            "`big` is not a size",
+            "at most 100 header lines",
+            "the environment:1:15",
+            "# FORMGATE_LIMITS_IDLE",
+            "FORMGATE_LITSEN is not known",
+            "did you mean FORMGATE_LISTEN?",
+        ] {
+            assert!(all.contains(part), "{part} in\n{all}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_shown_and_secrets_are_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "hunter2hunter2hunter2hunter2hunt\n").expect("writable");
+        let secret = format!("file:{}", secret.display());
+        let file = format!(
+            "key = '{secret}'\nca = 'ca.pem'\n[tls]\ncert = 'c'\nkey = 'k'\n\
+             [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n"
+        );
+        let config = compose(&file, &[], &Vec::new()).expect("good").config;
+        let shown = config.shown();
+        for (path, ..) in variables() {
+            assert!(
+                shown.iter().any(|(known, _)| *known == path),
+                "{path} is not shown"
+            );
+        }
+        assert!(!format!("{shown:?} {config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection from its first byte to its last. Owns which HTTP is spoken on it, ending it gracefully, tunnels
+//! after an upgrade, and what is said to a peer that broke the rules.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::backend::Tunnel;
+use crate::flow::Gate;
+use crate::gateway::guard::Guard;
+use crate::gateway::layers;
+use crate::gateway::line::Line;
+use crate::gateway::preface;
+use crate::gateway::preface::Spoken;
+use crate::gateway::serve::Limits;
+use crate::wire::arrival::Peer;
+
+/// What a connection is served with.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The flow.
+    pub gate: Arc<Gate>,
+    /// What a connection may do, and for how long.
+    pub limits: Limits,
+    /// Cancelled when the process is to end.
+    pub stop: CancellationToken,
+}
+
+/// Serves a plain connection, in whichever HTTP the client speaks.
+pub async fn plain<S>(mut stream: S, peer: Peer, terms: Terms)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let first = tokio::select! {
+        first = preface::spoken(&mut stream, terms.limits.header_timeout) => first,
+        () = terms.stop.cancelled() => None,
+    };
+    match first {
+        None => {}
+        Some(Spoken { http2: true, ahead }) => http2(Ahead { ahead, stream }, peer, terms).await,
+        Some(Spoken {
+            http2: false,
+            ahead,
+        }) => http1(stream, ahead, peer, terms).await,
+    }
+}
+
+/// Serves HTTP/1.
+pub async fn http1<S>(stream: S, ahead: Bytes, peer: Peer, terms: Terms)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let line = Arc::new(Line::default());
+    let guard = Guard::new(
+        stream,
+        ahead,
+        Arc::clone(&line),
+        terms.limits.head(),
+        terms.limits.patience(),
+    );
+    let service = layers::service(&terms.gate, &Arc::new(peer), &line, true);
+    let service = hyper::service::service_fn(move |request| {
+        let mut service = service.clone();
+        // On the heap, so that the connection can be taken apart when it is done.
+        Box::pin(async move { service.call(request).await })
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .preserve_header_case(true)
+        .header_read_timeout(None)
+        .pipeline_flush(true);
+    let mut connection = builder.serve_connection(TokioIo::new(guard), service);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break,
+            () = terms.stop.cancelled(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    }
+    let parts = connection.into_parts();
+    let guard = parts.io.into_inner();
+    match line.take() {
+        Some(tunnel) => carry_tunnel(guard, parts.read_buf, tunnel).await,
+        None => farewell(guard, parts.read_buf).await,
+    }
+}
+
+/// Carries the bytes of an upgraded connection both ways until one side ends.
+async fn carry_tunnel<S>(mut guard: Guard<S>, early: Bytes, tunnel: Tunnel)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Ok(upgraded) = tunnel.0.await else { return };
+    let mut backend = TokioIo::new(upgraded);
+    if !early.is_empty() && backend.write_all(&early).await.is_err() {
+        return;
+    }
+    // Either side may just go away; there is nobody to tell.
+    let _ = tokio::io::copy_bidirectional(&mut guard, &mut backend).await;
+}
+
+/// How long, and how many bytes, are read from a peer that is being told it was wrong.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1 << 20;
+
+/// Says what was wrong, if something was, and closes so that the peer can read it.
+async fn farewell<S>(guard: Guard<S>, unread: Bytes)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let fault = guard.fault();
+    let settled = guard.is_settled() && unread.is_empty();
+    let mut stream = guard.into_inner();
+    if let Some(fault) = fault {
+        tracing::debug!(target: "formgate::gateway", %fault, "a connection is closed");
+        if let Some(words) = fault.last_words().filter(|_| !fault.is_in_body()) {
+            let _ = tokio::time::timeout(LINGER, stream.write_all(&words)).await;
+        }
+    }
+    let _ = tokio::time::timeout(LINGER, stream.shutdown()).await;
+    if !settled {
+        // A reset would make the peer lose the answer while it is still sending.
+        let mut rest = stream.take(LINGER_BYTES);
+        let _ =
+            tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+}
+
+/// How often a silent HTTP/2 peer is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+/// How many requests one HTTP/2 connection may have under way.
+const STREAMS: u32 = 128;
+
+/// Serves HTTP/2.
+pub async fn http2<S>(stream: S, peer: Peer, terms: Terms)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let line = Arc::new(Line::default());
+    let service =
+        TowerToHyperService::new(layers::service(&terms.gate, &Arc::new(peer), &line, false));
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(terms.limits.header_timeout)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(terms.limits.header_size).unwrap_or(u32::MAX));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut idle_since = Instant::now();
+    let mut patience = terms.limits.header_timeout;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = terms.stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(idle_since + patience), if !stopping => {
+                if line.is_busy() || line.was_busy() {
+                    // The first request must come as soon as a head; later ones may take their time.
+                    patience = terms.limits.idle;
+                    idle_since = Instant::now();
+                } else {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// A socket some of whose bytes have been read already.
+struct Ahead<S> {
+    ahead: Bytes,
+    stream: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        }
+        let here = this.ahead.len().min(buf.remaining());
+        buf.put_slice(&this.ahead.split_to(here));
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Ahead<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,123 @@
+//! A connection that breaks the rules of HTTP. Owns what is answered before it is closed – in the one shape of
+//! everything the gateway says – since hyper never sees such a request.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::codec::rejected::Rejected;
+use crate::flow::answer::Said;
+
+/// What a peer did wrong on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The first line is no request line of HTTP/1.0 or 1.1.
+    #[error("the first line is not a request")]
+    RequestLine,
+    /// A tunnel was asked for.
+    #[error("CONNECT is for forward proxies")]
+    Connect,
+    /// A line ends with LF alone.
+    #[error("a line ends without CR")]
+    BareLineFeed,
+    /// CR, NUL or another control character inside a line.
+    #[error("a line has a control character")]
+    Control,
+    /// A header line that begins with white space.
+    #[error("a header line is folded")]
+    Folded,
+    /// A header line without a name before its colon.
+    #[error("a header line does not begin with a name and a colon")]
+    HeaderName,
+    /// `content-length` twice, or not a number.
+    #[error("the length is given twice, or is not a number")]
+    Length,
+    /// A transfer encoding other than `chunked` once.
+    #[error("the transfer encoding is not `chunked`")]
+    TransferEncoding,
+    /// Both ways to say a length.
+    #[error("the request has both `content-length` and `transfer-encoding`")]
+    BothLengths,
+    /// A chunk that is not one.
+    #[error("a chunk of the body is not one")]
+    Chunk,
+    /// Over `limits.header_size`.
+    #[error("the header is larger than {0} bytes")]
+    HeaderSize(usize),
+    /// Over `limits.headers`.
+    #[error("there are more than {0} header lines")]
+    Headers(usize),
+    /// Over `limits.header_timeout`.
+    #[error("the header did not come within {0:?}")]
+    HeaderTimeout(Duration),
+    /// Nothing asked for `limits.idle`; not worth an answer.
+    #[error("nothing came for {0:?}")]
+    Idle(Duration),
+}
+
+impl Fault {
+    /// Whether it concerns the body of a request that has begun.
+    #[must_use]
+    pub const fn is_in_body(self) -> bool {
+        matches!(self, Self::Chunk)
+    }
+
+    /// The last bytes the peer gets; none where there is nobody to read them.
+    #[must_use]
+    pub fn last_words(self) -> Option<Vec<u8>> {
+        let (status, reason, limit) = match self {
+            Self::Idle(_) => return None,
+            Self::HeaderTimeout(_) => (408, "Request Timeout", Some("limits.header_timeout")),
+            Self::HeaderSize(_) => (
+                431,
+                "Request Header Fields Too Large",
+                Some("limits.header_size"),
+            ),
+            Self::Headers(_) => (
+                431,
+                "Request Header Fields Too Large",
+                Some("limits.headers"),
+            ),
+            _ => (400, "Bad Request", None),
+        };
+        let mut text = self.to_string();
+        text.replace_range(..1, &text[..1].to_uppercase());
+        let rejected = Rejected {
+            limit,
+            ..Rejected::with(status, format!("{text}."))
+        };
+        let body = Value::Object(Said::rejected(rejected).to_json()).to_string();
+        let head = format!(
+            "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        Some([head, body].concat().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_a_whole_answer() {
+        let words = Fault::HeaderSize(100)
+            .last_words()
+            .expect("something to say");
+        let text = String::from_utf8(words).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 431 "), "{head}");
+        assert!(
+            head.contains(&format!("content-length: {}", body.len())),
+            "{head}"
+        );
+        let json: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(
+            (&json["outcome"], &json["limit"]),
+            (&"rejected".into(), &"limits.header_size".into())
+        );
+        assert_eq!(json["msg"], "The header is larger than 100 bytes.");
+        assert!(Fault::Idle(Duration::ZERO).last_words().is_none());
+    }
+}

@@ -1,0 +1,267 @@
+//! The guard between an HTTP/1 socket and hyper. Owns letting only well-formed bytes through, the time a head may
+//! take and a connection may be idle, and writing early answers between two messages.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::Buf;
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+use tokio::time::Sleep;
+
+use crate::gateway::fault::Fault;
+use crate::gateway::head::HeadLimits;
+use crate::gateway::head::Reader;
+use crate::gateway::line::Line;
+
+/// How long a peer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a head, from its first byte; for the first one, from the beginning of the connection.
+    pub header: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
+/// A socket whose bytes are read along.
+#[derive(Debug)]
+pub struct Guard<S> {
+    inner: S,
+    /// Bytes that were read before the guard stood here.
+    ahead: Bytes,
+    line: Arc<Line>,
+    reader: Reader,
+    patience: Patience,
+    fault: Option<Fault>,
+    /// Since when the peer has been expected to say something.
+    since: Instant,
+    /// Whether a request has come at all.
+    greeted: bool,
+    /// Whether an answer was under way when the peer was last listened to.
+    was_busy: bool,
+    clock: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// An early answer that is being written.
+    early: Bytes,
+}
+
+impl<S> Guard<S> {
+    /// Guards a socket of which `ahead` has been read already.
+    pub fn new(
+        inner: S,
+        ahead: Bytes,
+        line: Arc<Line>,
+        limits: HeadLimits,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            inner,
+            ahead,
+            line,
+            reader: Reader::new(limits),
+            patience,
+            fault: None,
+            since: Instant::now(),
+            greeted: false,
+            was_busy: false,
+            clock: None,
+            early: Bytes::new(),
+        }
+    }
+
+    /// What the peer did wrong, if anything.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Whether all that was read belongs to whole requests.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.fault.is_none() && self.reader.is_between()
+    }
+
+    /// The socket itself.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Reads along; what is not well formed is cut off and remembered.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let came = &buf.filled()[before..];
+        if came.is_empty() {
+            return;
+        }
+        let between = self.reader.is_between();
+        if between {
+            self.since = Instant::now();
+            self.greeted = true;
+        }
+        match self.reader.read(came) {
+            Ok(()) => self.line.set_raw(self.reader.is_raw()),
+            Err((good, fault)) => {
+                self.fault = Some(fault);
+                buf.set_filled(before + good);
+            }
+        }
+    }
+
+    /// What hyper is told once something is wrong: the body failed, or – when nothing is being answered – the end.
+    fn after_fault(&self, fault: Fault) -> Poll<io::Result<()>> {
+        if fault.is_in_body() {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
+        } else if self.line.is_busy() {
+            // The request before is still being answered; hyper asks again when it is done.
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// A peer that waits for an answer is not idle; it is from when it has got it.
+    fn note_business(&mut self, cx: &Context<'_>) {
+        let busy = self.line.is_busy();
+        if busy {
+            self.line.early.wake_at_next(cx.waker());
+        } else if self.was_busy {
+            self.since = Instant::now();
+        }
+        self.was_busy = busy;
+    }
+
+    /// Until when the peer must have said something.
+    fn deadline(&self) -> Option<(Instant, Fault)> {
+        let Patience { header, idle } = self.patience;
+        if self.reader.is_in_head() {
+            Some((self.since + header, Fault::HeaderTimeout(header)))
+        } else if !self.reader.is_between() || self.line.is_busy() {
+            None
+        } else if self.greeted {
+            Some((self.since + idle, Fault::Idle(idle)))
+        } else {
+            Some((self.since + header, Fault::Idle(header)))
+        }
+    }
+
+    /// Runs the clock. It is set late and rarely: a deadline that has moved on is looked up when the old one passes.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+        while let Some((deadline, fault)) = self.deadline() {
+            let late = self.clock.as_ref().is_none_or(|(set, _)| *set > deadline);
+            if late {
+                self.clock = Some((deadline, Box::pin(tokio::time::sleep_until(deadline))));
+            }
+            let Some((_, clock)) = &mut self.clock else {
+                break;
+            };
+            ready!(clock.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(fault);
+            }
+            self.clock = None;
+        }
+        Poll::Pending
+    }
+}
+
+use std::future::Future;
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(fault) = this.fault {
+            return this.after_fault(fault);
+        }
+        let before = buf.filled().len();
+        if this.ahead.is_empty() {
+            match Pin::new(&mut this.inner).poll_read(cx, buf) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    this.note_business(cx);
+                    let fault = ready!(this.poll_clock(cx));
+                    this.fault = Some(fault);
+                    return this.after_fault(fault);
+                }
+            }
+        } else {
+            let here = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..here]);
+            this.ahead.advance(here);
+        }
+        let came = buf.filled().len() - before;
+        this.inspect(buf, before);
+        match this.fault {
+            // All that came was cut off: an empty read would look like the end.
+            Some(fault) if came > 0 && buf.filled().len() == before => this.after_fault(fault),
+            _ => {
+                if this.reader.is_between() {
+                    this.since = Instant::now();
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Guard<S> {
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.early.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.early))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.early.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_early(cx))?;
+        Pin::new(&mut this.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_early(cx))?;
+        Pin::new(&mut this.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    /// hyper flushes when its own buffer is empty: the one moment at which an early answer can be put in between.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.early.is_empty() {
+            this.early = this.line.early.take().into();
+        }
+        ready!(this.poll_early(cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}

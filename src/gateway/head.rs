@@ -1,0 +1,451 @@
+//! Reading along on an HTTP/1 connection: where each request begins and ends, and whether its lines are well formed.
+//! Owns the strictness that hyper leaves out (bare LF, two lengths, odd chunks: RFC 9112); hyper still does the
+//! parsing, and sees nothing of a request that is refused here.
+
+use crate::codec::content_type::is_token;
+use crate::gateway::fault::Fault;
+
+/// What a request's head may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// All lines together, in bytes.
+    pub size: usize,
+    /// How many lines.
+    pub lines: usize,
+}
+
+/// Reads along.
+#[derive(Debug)]
+pub struct Reader {
+    limits: HeadLimits,
+    at: At,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+    head: Head,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Between two requests, or in the lines of a head.
+    Head,
+    /// In a body with so many bytes to come.
+    Body(u64),
+    /// In the line before a chunk.
+    ChunkSize,
+    /// In a chunk with so many bytes to come.
+    Chunk(u64),
+    /// In the line break after a chunk.
+    ChunkEnd,
+    /// In the lines after the last chunk.
+    Trailer,
+    /// After a request to upgrade: the bytes may not be HTTP any more.
+    Raw,
+}
+
+/// What is known of the head being read.
+#[derive(Debug, Default)]
+struct Head {
+    bytes: usize,
+    lines: usize,
+    length: Option<u64>,
+    chunked: bool,
+    old: bool,
+    upgrades: bool,
+}
+
+/// The longest line before a chunk.
+const CHUNK_LINE: usize = 1024;
+
+impl Reader {
+    /// At the beginning of a connection.
+    #[must_use]
+    pub fn new(limits: HeadLimits) -> Self {
+        Self {
+            limits,
+            at: At::Head,
+            partial: Vec::new(),
+            head: Head::default(),
+        }
+    }
+
+    /// Whether it stands between two requests.
+    #[must_use]
+    pub const fn is_between(&self) -> bool {
+        matches!(self.at, At::Head) && self.head.bytes == 0
+    }
+
+    /// Whether a head has begun and not ended.
+    #[must_use]
+    pub const fn is_in_head(&self) -> bool {
+        matches!(self.at, At::Head) && self.head.bytes > 0
+    }
+
+    /// Whether the last request asked to upgrade, so that what follows is not read along.
+    #[must_use]
+    pub const fn is_raw(&self) -> bool {
+        matches!(self.at, At::Raw)
+    }
+
+    /// Reads along.
+    ///
+    /// # Errors
+    /// The fault, and how many of the bytes before it are good.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), (usize, Fault)> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let used = match self.at {
+                At::Head => self.line(rest, Self::head_line),
+                At::ChunkSize => self.line(rest, Self::chunk_line),
+                At::Trailer => self.line(rest, Self::trailer_line),
+                At::Body(left) => Ok(self.skip(rest, left, At::Body, At::Head)),
+                At::Chunk(left) => Ok(self.skip(rest, left, At::Chunk, At::ChunkEnd)),
+                At::ChunkEnd => self.line(rest, Self::chunk_end),
+                At::Raw => Ok(rest.len()),
+            };
+            at += used.map_err(|fault| (at, fault))?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, rest: &[u8], left: u64, more: fn(u64) -> At, then: At) -> usize {
+        let here = u64::try_from(rest.len()).unwrap_or(u64::MAX).min(left);
+        self.at = if here == left {
+            then
+        } else {
+            more(left - here)
+        };
+        usize::try_from(here).unwrap_or(rest.len())
+    }
+
+    /// Takes one line, or the beginning of one; says how many bytes it took.
+    fn line(
+        &mut self,
+        rest: &[u8],
+        read: fn(&mut Self, &[u8]) -> Result<(), Fault>,
+    ) -> Result<usize, Fault> {
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            self.count(rest.len())?;
+            self.partial.extend_from_slice(rest);
+            return Ok(rest.len());
+        };
+        self.count(end + 1)?;
+        if self.partial.is_empty() {
+            let line = rest[..end].strip_suffix(b"\r").ok_or(Fault::BareLineFeed)?;
+            read(self, line)?;
+        } else {
+            let mut whole = std::mem::take(&mut self.partial);
+            whole.extend_from_slice(&rest[..end]);
+            let line = whole.strip_suffix(b"\r").ok_or(Fault::BareLineFeed)?;
+            read(self, line)?;
+        }
+        Ok(end + 1)
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), Fault> {
+        match self.at {
+            At::Head | At::Trailer => {
+                self.head.bytes += bytes;
+                if self.head.bytes > self.limits.size {
+                    return Err(Fault::HeaderSize(self.limits.size));
+                }
+            }
+            _ if self.partial.len() + bytes > CHUNK_LINE => return Err(Fault::Chunk),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn head_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if line.is_empty() {
+            return self.end_of_head();
+        }
+        if has_control(line) {
+            return Err(Fault::Control);
+        }
+        self.head.lines += 1;
+        if self.head.lines == 1 {
+            return self.request_line(line);
+        }
+        if self.head.lines > self.limits.lines + 1 {
+            return Err(Fault::Headers(self.limits.lines));
+        }
+        self.header_line(line)
+    }
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let mut parts = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Fault::RequestLine);
+        };
+        if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || target.is_empty() {
+            return Err(Fault::RequestLine);
+        }
+        if method == b"CONNECT" {
+            return Err(Fault::Connect);
+        }
+        self.head.old = match version {
+            b"HTTP/1.1" => false,
+            b"HTTP/1.0" => true,
+            _ => return Err(Fault::RequestLine),
+        };
+        Ok(())
+    }
+
+    fn header_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let (name, value) = split_header(line)?;
+        // Most names have another length than the three that matter.
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.head.upgrades = !value.eq_ignore_ascii_case(b"h2c");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let digits = !value.is_empty() && value.len() <= 19 && value.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(value)
+            .ok()
+            .filter(|_| digits)
+            .ok_or(Fault::Length)?;
+        let length = text.parse().map_err(|_| Fault::Length)?;
+        match self.head.length.replace(length) {
+            None => Ok(()),
+            Some(_) => Err(Fault::Length),
+        }
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if self.head.chunked || self.head.old || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Fault::TransferEncoding);
+        }
+        self.head.chunked = true;
+        Ok(())
+    }
+
+    fn end_of_head(&mut self) -> Result<(), Fault> {
+        if self.head.lines == 0 {
+            // RFC 9112, section 2.2: an empty line before a request is passed over.
+            return Ok(());
+        }
+        let head = std::mem::take(&mut self.head);
+        if head.chunked && head.length.is_some() {
+            return Err(Fault::BothLengths);
+        }
+        self.at = match head.length {
+            _ if head.chunked => At::ChunkSize,
+            Some(length) if length > 0 => At::Body(length),
+            _ if head.upgrades => At::Raw,
+            _ => At::Head,
+        };
+        Ok(())
+    }
+
+    fn chunk_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if has_control(line) {
+            return Err(Fault::Chunk);
+        }
+        let size = line.split(|byte| *byte == b';').next().unwrap_or_default();
+        let good = (1..=15).contains(&size.len()) && size.iter().all(u8::is_ascii_hexdigit);
+        let text = std::str::from_utf8(size)
+            .ok()
+            .filter(|_| good)
+            .ok_or(Fault::Chunk)?;
+        let size = u64::from_str_radix(text, 16).map_err(|_| Fault::Chunk)?;
+        self.at = if size == 0 {
+            At::Trailer
+        } else {
+            At::Chunk(size)
+        };
+        Ok(())
+    }
+
+    fn chunk_end(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if !line.is_empty() {
+            return Err(Fault::Chunk);
+        }
+        self.at = At::ChunkSize;
+        Ok(())
+    }
+
+    fn trailer_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if line.is_empty() {
+            self.head = Head::default();
+            self.at = At::Head;
+            return Ok(());
+        }
+        if has_control(line) {
+            return Err(Fault::Control);
+        }
+        split_header(line).map(drop)
+    }
+}
+
+fn split_header(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Fault::Folded);
+    }
+    let colon = memchr::memchr(b':', line).ok_or(Fault::HeaderName)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err(Fault::HeaderName);
+    }
+    Ok((name, value.trim_ascii()))
+}
+
+/// Whether a line has a control character other than a tab; without branches, so that it is quick.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(false, |found, byte| {
+        found | ((*byte < 0x20 && *byte != b'\t') | (*byte == 0x7f))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        size: 400,
+        lines: 8,
+    };
+
+    /// Reads all of it in steps; the first fault, or whether it stands between two requests at the end.
+    fn read(bytes: &[u8], step: usize) -> Result<bool, Fault> {
+        let mut reader = Reader::new(LIMITS);
+        for chunk in bytes.chunks(step) {
+            reader.read(chunk).map_err(|(_, fault)| fault)?;
+        }
+        Ok(reader.is_between())
+    }
+
+    fn every_cut(text: &str) -> Result<bool, Fault> {
+        let whole = read(text.as_bytes(), usize::MAX);
+        for step in 1..text.len() {
+            assert_eq!(read(text.as_bytes(), step), whole, "{text:?} by {step}");
+        }
+        whole
+    }
+
+    #[test]
+    fn good_requests_are_read_to_their_end() {
+        for text in [
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "\r\nGET / HTTP/1.0\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\na\nb\0cGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n5;ext=\"a\"\r\na\nb\0c\r\n0\r\nX: y\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nX: a\tb\u{e9}\r\n\r\n",
+        ] {
+            assert_eq!(every_cut(text), Ok(true), "{text:?}");
+        }
+        assert_eq!(every_cut("GET / HTTP/1.1\r\nHost: x\r\n"), Ok(false));
+        let mut reader = Reader::new(LIMITS);
+        let upgrade =
+            b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05\n";
+        assert_eq!(reader.read(upgrade), Ok(()));
+        assert!(reader.is_raw());
+    }
+
+    #[test]
+    fn bad_requests_are_told_apart() {
+        let post = "POST / HTTP/1.1\r\nHost: x\r\n";
+        for (text, fault) in [
+            (
+                "GET / HTTP/1.1\nHost: x\n\n".to_owned(),
+                Fault::BareLineFeed,
+            ),
+            ("GET /\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET  / HTTP/1.1\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET / HTTP/2.0\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("G@T / HTTP/1.1\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("CONNECT x:1 HTTP/1.1\r\n\r\n".to_owned(), Fault::Connect),
+            (
+                "GET / HTTP/1.1\r\nA: b\r c\r\n\r\n".to_owned(),
+                Fault::Control,
+            ),
+            (
+                "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n".to_owned(),
+                Fault::Control,
+            ),
+            (
+                "GET / HTTP/1.1\r\nA : b\r\n\r\n".to_owned(),
+                Fault::HeaderName,
+            ),
+            ("GET / HTTP/1.1\r\nA\r\n\r\n".to_owned(), Fault::HeaderName),
+            (
+                "GET / HTTP/1.1\r\n: b\r\n\r\n".to_owned(),
+                Fault::HeaderName,
+            ),
+            (
+                "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n".to_owned(),
+                Fault::Folded,
+            ),
+            (
+                format!("{post}Content-Length: 1\r\nContent-Length: 1\r\n\r\n"),
+                Fault::Length,
+            ),
+            (format!("{post}Content-Length: 1, 1\r\n\r\n"), Fault::Length),
+            (format!("{post}Content-Length: +1\r\n\r\n"), Fault::Length),
+            (format!("{post}Content-Length: \r\n\r\n"), Fault::Length),
+            (
+                format!("{post}Content-Length: 99999999999999999999\r\n\r\n"),
+                Fault::Length,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n"),
+                Fault::BothLengths,
+            ),
+            (
+                format!("{post}Transfer-Encoding: gzip, chunked\r\n\r\n"),
+                Fault::TransferEncoding,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                Fault::TransferEncoding,
+            ),
+            (
+                format!("{post}Transfer-Encoding: xchunked\r\n\r\n"),
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+                Fault::TransferEncoding,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\n\r\n0x5\r\n"),
+                Fault::Chunk,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\n\r\n-5\r\n"),
+                Fault::Chunk,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\n\r\n5\nabcde"),
+                Fault::BareLineFeed,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n"),
+                Fault::Chunk,
+            ),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
+                Fault::Chunk,
+            ),
+            (
+                format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(400)),
+                Fault::HeaderSize(400),
+            ),
+            (
+                format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(9)),
+                Fault::Headers(8),
+            ),
+        ] {
+            assert_eq!(every_cut(&text), Err(fault), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Accepting connections until told to stop, then letting what is under way finish. Owns the listener and the number
+//! of connections; one connection is left to [`crate::gateway::connection`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::flow::Gate;
+use crate::gateway::connection;
+use crate::gateway::connection::Terms;
+use crate::gateway::guard::Patience;
+use crate::gateway::head::HeadLimits;
+use crate::gateway::tls::Tls;
+use crate::wire::arrival::Peer;
+
+/// What connections may do. Each has the name it has in `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How large it may be, in bytes.
+    pub header_size: usize,
+    /// How many header lines it may have; hyper takes at most 100.
+    pub headers: usize,
+    /// How long a connection may be idle.
+    pub idle: Duration,
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How long what is under way may take when the process is to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            header_size: 32 << 10,
+            headers: 100,
+            idle: Duration::from_secs(60),
+            connections: 10_000,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    pub(in crate::gateway) const fn head(&self) -> HeadLimits {
+        HeadLimits {
+            size: self.header_size,
+            lines: self.headers,
+        }
+    }
+
+    pub(in crate::gateway) const fn patience(&self) -> Patience {
+        Patience {
+            header: self.header_timeout,
+            idle: self.idle,
+        }
+    }
+}
+
+/// A listening gateway.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+    connections: TaskTracker,
+}
+
+impl Listener {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// The address is taken, or is not this machine's.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<Tls>>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::bind(address).await?,
+            tls,
+            limits,
+            connections: TaskTracker::new(),
+        })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// The socket has none.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop` is cancelled; then what is under way is finished, within `limits.drain`. Says whether
+    /// all of it was.
+    pub async fn run(self, gate: Arc<Gate>, stop: CancellationToken) -> bool {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = self.next(&places) => accepted,
+            };
+            let Some((stream, address, place)) = accepted else {
+                continue;
+            };
+            let terms = Terms {
+                gate: Arc::clone(&gate),
+                limits: self.limits.clone(),
+                stop: stop.clone(),
+            };
+            let tls = self.tls.clone();
+            self.connections.spawn(async move {
+                serve(stream, address, tls, terms).await;
+                drop(place);
+            });
+        }
+        let Self {
+            socket,
+            limits,
+            connections,
+            ..
+        } = self;
+        drop(socket);
+        connections.close();
+        gate.tasks().close();
+        let all = async {
+            connections.wait().await;
+            gate.tasks().wait().await;
+        };
+        tokio::time::timeout(limits.drain, all).await.is_ok()
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn next(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        match self.socket.accept().await {
+            Ok((stream, address)) => Some((stream, address, place)),
+            Err(error) => {
+                // Out of descriptors, most likely; others must end before it makes sense to try again.
+                tracing::warn!(target: "formgate::gateway", %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, address: SocketAddr, tls: Option<Arc<Tls>>, terms: Terms) {
+    // Small writes must not wait for each other; where it cannot be set, they just do.
+    let _ = stream.set_nodelay(true);
+    let trusted = &terms.gate.settings().trusted_proxies;
+    let peer = Peer::new(address.ip(), tls.is_some(), trusted);
+    let Some(tls) = tls else {
+        return connection::plain(stream, peer, terms).await;
+    };
+    let handshake = tls.acceptor().accept(stream);
+    let Ok(Ok(stream)) = tokio::time::timeout(terms.limits.header_timeout, handshake).await else {
+        tracing::debug!(target: "formgate::gateway", "a connection did not get through its TLS handshake");
+        return;
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        connection::http2(stream, peer, terms).await;
+    } else {
+        connection::http1(stream, Bytes::new(), peer, terms).await;
+    }
+}
