@@ -150,9 +150,21 @@ impl Backends {
 /// [`BackendError`].
 pub async fn pass(
     pool: &Arc<Pool>,
-    mut arrival: Arrival,
+    arrival: Box<Arrival>,
     pause: Duration,
 ) -> Result<Response<Outgoing>, BackendError> {
+    let is_upgrade = arrival.upgrade.is_some();
+    let mut response = pool.send(passed(*arrival, pause)).await?.response;
+    if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let tunnel = Tunnel(hyper::upgrade::on(&mut response));
+        response.extensions_mut().insert(tunnel);
+        return Ok(response.map(|_| Outgoing::Empty));
+    }
+    Ok(settle(response).await?.into())
+}
+
+/// The request that is passed through for an arrival.
+fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
     arrival.announce();
     let Arrival {
         mut head,
@@ -168,7 +180,6 @@ pub async fn pass(
         head.headers
             .insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
-    let is_upgrade = upgrade.is_some();
     if let Some(protocol) = upgrade {
         head.headers.insert(header::UPGRADE, protocol);
         head.headers
@@ -180,16 +191,7 @@ pub async fn pass(
             early.push(answer.status(), answer.headers())
         });
     }
-    let mut response = pool.send(request).await?.response;
-    if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let tunnel = Tunnel(hyper::upgrade::on(&mut response));
-        response.extensions_mut().insert(tunnel);
-        return Ok(response.map(|_| Outgoing::Empty));
-    }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(BackendError::Switched);
-    }
-    Ok(settle(response).await?.into())
+    request
 }
 
 /// Sends a submission that has been decided on; its body goes out with its length.
@@ -198,14 +200,9 @@ pub async fn pass(
 /// [`BackendError`], which knows whether the backend may have acted.
 pub async fn forward(
     pool: &Arc<Pool>,
-    head: Parts,
-    body: Outgoing,
+    request: Box<Request<Outgoing>>,
 ) -> Result<BackendAnswer, BackendError> {
-    let response = pool.send(outbound(head, body)).await?.response;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(BackendError::Switched);
-    }
-    settle(response).await
+    settle(pool.send(request).await?.response).await
 }
 
 /// Sends a request of the gateway's own: the update of an accepted submission.
@@ -219,7 +216,7 @@ pub async fn send(
     headers: http::HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, SendError> {
-    let mut request = Request::new(Outgoing::from(body));
+    let mut request = Box::new(Request::new(Outgoing::from(body)));
     *request.method_mut() = method;
     *request.uri_mut() = path;
     *request.headers_mut() = headers;
@@ -236,18 +233,22 @@ pub async fn send(
 }
 
 /// A request as a server of its own origin gets it: HTTP/1.1, path and query only.
-fn outbound(mut head: Parts, body: Outgoing) -> Request<Outgoing> {
+#[must_use]
+pub fn outbound(mut head: Parts, body: Outgoing) -> Box<Request<Outgoing>> {
     head.version = Version::HTTP_11;
     let mut target = http::uri::Parts::default();
-    target.path_and_query = head.uri.path_and_query().cloned();
+    target.path_and_query = std::mem::take(&mut head.uri).into_parts().path_and_query;
     // A path and query alone always make a URI.
     head.uri = Uri::from_parts(target).unwrap_or_default();
-    Request::from_parts(head, body)
+    Box::new(Request::from_parts(head, body))
 }
 
 /// Takes off what belongs to the connection, and reads a small answer whole.
 async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendError> {
     let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(BackendError::Switched);
+    }
     hop::strip(&mut head.headers);
     // What was HTTP/1.0 at the backend is none of the person's business.
     head.version = Version::HTTP_11;

@@ -3,6 +3,7 @@
 
 use http::HeaderMap;
 use http::header;
+use http_body::Body;
 
 use crate::codec::jwt;
 use crate::codec::jwt::Verifier;
@@ -53,6 +54,7 @@ pub fn meant(book: &Book, arrival: &Arrival) -> Result<Meant, FlowError> {
         query: uri.query().unwrap_or_default(),
         host: &host,
         headers: &arrival.head.headers,
+        has_body: !arrival.body.is_end_stream(),
     };
     match book.recognise(asked) {
         Recognised::Nothing => Ok(Meant::Nobody),

@@ -22,15 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::backend;
 use crate::codec::jwt::Verifier;
+use crate::codec::rejected::Rejected;
 use crate::flow::answer::Answer;
 use crate::flow::consult::Responders;
 use crate::flow::decode::Intake;
@@ -45,10 +44,8 @@ use crate::flow::submission::Route;
 use crate::flow::wants::Wants;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
-use crate::wire::arrival::Peer;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
-use crate::wire::early::Early;
 use crate::wire::proof::Key;
 
 /// How requests are treated, whatever form they are for.
@@ -79,7 +76,7 @@ pub struct Gate {
 /// A request and the id under which everything about it is written down.
 #[derive(Debug)]
 pub(in crate::flow) struct Visit {
-    pub(in crate::flow) arrival: Arrival,
+    pub(in crate::flow) arrival: Box<Arrival>,
     pub(in crate::flow) snapshot: Arc<Snapshot>,
     pub(in crate::flow) request_id: String,
 }
@@ -119,34 +116,44 @@ impl Gate {
     /// Carries one request from arrival to response. Every exit goes through `respond`.
     pub async fn handle(
         self: &Arc<Self>,
-        request: Request<Incoming>,
-        peer: &Arc<Peer>,
-        early: Option<&Arc<Early>>,
+        arrival: Result<Box<Arrival>, Rejected>,
+        wants: Wants,
     ) -> Response<Outgoing> {
-        let wants = Wants::of(request.headers()); // JSON or HTML, settled once
-        let answer = match Arrival::take(request, peer, early) {
+        let answer = match arrival {
             Ok(arrival) => self.run(arrival).await,
             Err(rejected) => FlowError::from(rejected).into_answer(""),
         };
         respond(answer, wants)
     }
 
-    async fn run(self: &Arc<Self>, mut arrival: Arrival) -> Answer {
+    async fn run(self: &Arc<Self>, mut arrival: Box<Arrival>) -> Answer {
         if let Some(own) = respond::own_file(arrival.head.uri.path()) {
             return Answer::Backend(own, None);
         }
         let snapshot = self.live.load_full(); // one set of rules for the whole request
-        let ours = self.key.check(&mut arrival.head.headers, now());
+        let ours = self.key.check(&mut arrival.head.headers, now);
         let meant = match meant(&snapshot.book, &arrival) {
             Ok(meant) if ours || self.is_spared(&meant, &arrival) => Meant::Nobody,
             Ok(meant) => meant,
             Err(error) => return error.into_answer(&self.request_id(&arrival)),
         };
-        if matches!(meant, Meant::Nobody) {
-            // The path of most requests: no id, nothing gathered.
-            let passed = self.pass(&snapshot, arrival, None).await;
-            return passed.unwrap_or_else(|error| error.into_answer(""));
+        match meant {
+            Meant::Nobody => {
+                let passed = self.pass(&snapshot, arrival, None).await;
+                passed.unwrap_or_else(|error| error.into_answer(""))
+            }
+            // On the heap, so that a request that only passes through does not carry its room around.
+            asks => Box::pin(self.ask(snapshot, arrival, asks)).await,
         }
+    }
+
+    /// A request that is somebody's form: its page is loaded, or it is submitted.
+    async fn ask(
+        self: &Arc<Self>,
+        snapshot: Arc<Snapshot>,
+        arrival: Box<Arrival>,
+        meant: Meant,
+    ) -> Answer {
         let request_id = self.request_id(&arrival);
         let visit = Visit {
             arrival,
@@ -165,7 +172,7 @@ impl Gate {
     async fn pass(
         &self,
         snapshot: &Snapshot,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
         route: Option<&Route>,
     ) -> Result<Answer, FlowError> {
         let origin = route.and_then(|route| route.form.backend.as_ref());

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
+use http::Request;
 use http::Response;
 use http::header;
-use http::request::Parts;
-use http_body::Body;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -119,8 +118,7 @@ pub(in crate::flow) async fn submit(
 /// Whether a body could hold the fields that would make the request a form's.
 fn is_readable(arrival: &Arrival) -> bool {
     let kind = arrival.head.headers.get(header::CONTENT_TYPE);
-    !arrival.body.is_end_stream()
-        && kind.is_some_and(|kind| ContentType::parse(kind.as_bytes()).is_ok())
+    kind.is_some_and(|kind| ContentType::parse(kind.as_bytes()).is_ok())
 }
 
 /// A request that was read and is no form's goes on as it came.
@@ -133,7 +131,7 @@ async fn pass_on(
     let changes = !submission.head.method.is_safe();
     let settings = decode::settings(&form, &gate.settings.intake.limits);
     let (head, body) = submission.into_request(&Jdoc::new(), settings)?;
-    let answer = backend::forward(snapshot.backends.of(None), head, body).await;
+    let answer = backend::forward(snapshot.backends.of(None), backend::outbound(head, body)).await;
     let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
     Ok(Answer::Backend(answer.into(), None))
 }
@@ -180,9 +178,9 @@ impl Carriage {
             .update
             .as_ref()
             .map(|_| submission.head.headers.clone());
-        let (head, body) = self.outbound(submission, &changed)?;
+        let request = self.outbound(submission, &changed)?;
         let pool = self.snapshot.backends.of(form.backend.as_ref());
-        let answer = backend::forward(pool, head, body).await;
+        let answer = backend::forward(pool, request).await;
         let answer = answer.map_err(|error| FlowError::Forward(error, Arc::clone(&form)))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
@@ -202,14 +200,14 @@ impl Carriage {
         &self,
         submission: Submission,
         changed: &Jdoc,
-    ) -> Result<(Parts, Outgoing), FlowError> {
+    ) -> Result<Box<Request<Outgoing>>, FlowError> {
         let form = Arc::clone(&submission.route.form);
         let settings = decode::settings(&form, &self.gate.settings.intake.limits);
         let (mut head, body) = submission.into_request(changed, settings)?;
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
             head.headers.insert(REQUEST_ID, id);
         }
-        Ok((head, body))
+        Ok(backend::outbound(head, body))
     }
 
     /// What follows acceptance: the submission is saved and cannot be unsaved.

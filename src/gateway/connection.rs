@@ -74,11 +74,9 @@ where
         terms.limits.patience(),
     );
     let service = layers::service(&terms.gate, &Arc::new(peer), &line, true);
-    let service = hyper::service::service_fn(move |request| {
-        let mut service = service.clone();
-        // On the heap, so that the connection can be taken apart when it is done.
-        Box::pin(async move { service.call(request).await })
-    });
+    // On the heap, so that the connection can be taken apart when it is done.
+    let service =
+        hyper::service::service_fn(move |request| Box::pin(service.clone().call(request)));
     let mut builder = http1::Builder::new();
     builder
         .preserve_header_case(true)

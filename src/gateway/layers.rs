@@ -19,9 +19,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::backend::Tunnel;
 use crate::flow::Gate;
 use crate::flow::answer::Said;
+use crate::flow::wants::Wants;
 use crate::gateway::line::Busy;
 use crate::gateway::line::Line;
 use crate::gateway::line::Marked;
+use crate::wire::arrival::Arrival;
 use crate::wire::arrival::Peer;
 use crate::wire::body::Outgoing;
 
@@ -48,12 +50,12 @@ pub fn service(
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
         .layer(CatchPanicLayer::custom(panicked))
-        .service_fn(move |request| {
-            let (gate, peer, line) = (Arc::clone(&gate), Arc::clone(&peer), Arc::clone(&line));
+        .service_fn(move |request: Request<Incoming>| {
+            let wants = Wants::of(request.headers()); // JSON or HTML, settled once
+            let arrival = Arrival::take(request, &peer, early.then_some(&line.early));
+            let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
             async move {
-                let busy = line.begin();
-                let early = early.then_some(&line.early);
-                let response = gate.handle(request, &peer, early).await;
+                let response = gate.handle(arrival, wants).await;
                 Ok::<_, Infallible>(finish(response, &line, busy))
             }
         })

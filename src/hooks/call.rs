@@ -266,7 +266,7 @@ async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job) -> Attempted {
 async fn exchange(
     target: &Target,
     ask: Ask<'_>,
-    request: Request<Outgoing>,
+    request: Box<Request<Outgoing>>,
     began: Instant,
 ) -> Attempted {
     let exchange = match target.pool.send(request).await {
@@ -348,7 +348,12 @@ impl Attempted {
 }
 
 /// The request of one attempt, signed.
-fn request(target: &Target, ask: Ask<'_>, job: &mut Job, allowed: Duration) -> Request<Outgoing> {
+fn request(
+    target: &Target,
+    ask: Ask<'_>,
+    job: &mut Job,
+    allowed: Duration,
+) -> Box<Request<Outgoing>> {
     let now = Timestamp::now();
     let attempt = Attempt {
         sent_at: now,
@@ -377,7 +382,7 @@ fn request(target: &Target, ask: Ask<'_>, job: &mut Job, allowed: Duration) -> R
     set("traceparent", &ask.trace.parent(ask.id));
     set("x-request-id", &job.request_id);
     ask.key.mark(&mut headers, seconds);
-    let mut request = Request::new(Outgoing::from(body));
+    let mut request = Box::new(Request::new(Outgoing::from(body)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri(target, ask);
     *request.headers_mut() = headers;

@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// For the headers that override a method.
     pub headers: &'a HeaderMap,
+    /// Whether there is a body that could override it.
+    pub has_body: bool,
 }
 
 /// What a request is.
@@ -189,7 +191,7 @@ impl Routes {
                     misdirected |= submits && !self.known_hosts.contains(asked.host);
                 }
                 (true, true, true) => return Recognised::Form(claim.found(path)),
-                (true, _, _) if claim.part == FormPart::Submission => {
+                (true, _, _) if claim.part == FormPart::Submission && asked.has_body => {
                     let mut fields = missing;
                     if !by_method {
                         fields.push(("_method".to_owned(), claim.route.method.clone()));

@@ -89,7 +89,7 @@ impl Arrival {
         request: Request<Incoming>,
         peer: &Arc<Peer>,
         early: Option<&Arc<Early>>,
-    ) -> Result<Self, Rejected> {
+    ) -> Result<Box<Self>, Rejected> {
         let (mut head, body) = request.into_parts();
         if head.method == Method::CONNECT {
             return Err(Rejected::with(
@@ -114,14 +114,14 @@ impl Arrival {
             }
         }
         let early = early.filter(|_| head.version == Version::HTTP_11);
-        Ok(Self {
+        Ok(Box::new(Self {
             head,
             body,
             peer: Arc::clone(peer),
             upgrade,
             trailers,
             early: early.cloned(),
-        })
+        }))
     }
 
     /// The value of a header that is text.

@@ -136,31 +136,60 @@ impl Pool {
     ///
     /// # Errors
     /// [`SendError`], which knows whether the server may have acted.
-    pub async fn send(self: &Arc<Self>, request: Request<Outgoing>) -> Result<Exchange, SendError> {
-        let (parts, body) = request.into_parts();
-        let (body, progress) = body.watched();
-        let mut request = Request::from_parts(parts, body);
-        while let Some(idle) = self.take_idle() {
-            let spare = idle.spare(&request);
-            match self.over(idle, request, progress.as_ref(), None).await {
-                Ok(exchange) => return Ok(exchange),
-                Err((_, Some(unsent))) => request = *unsent,
-                Err((error @ SendError::Lost(_), None)) => match spare {
-                    Some(spare) => request = spare,
-                    None => return Err(error),
-                },
-                Err((error, None)) => return Err(error),
+    pub async fn send(
+        self: &Arc<Self>,
+        mut request: Box<Request<Outgoing>>,
+    ) -> Result<Exchange, SendError> {
+        let progress = watch(&mut request);
+        loop {
+            // On the heap, so that the usual request over an open connection has no room for it.
+            let (mut idle, connect) = match self.take_idle() {
+                Some(idle) => (idle, None),
+                None => Box::pin(self.connect()).await?,
+            };
+            let spare = idle.spare(&request).filter(|_| connect.is_none());
+            let head_only = request.method() == http::Method::HEAD;
+            let answer = idle.sender.try_send_request(*request);
+            let Some(answer) = self.in_time(answer, progress.as_ref()).await else {
+                return Err(SendError::TimedOut(self.settings.response));
+            };
+            match answer {
+                Ok(response) => return Ok(self.exchange(response, idle, connect, head_only)),
+                Err(mut error) => {
+                    let unsent = error
+                        .take_message()
+                        .filter(|_| connect.is_none())
+                        .map(Box::new);
+                    request = unsent
+                        .or(spare)
+                        .ok_or_else(|| failure(error.into_error()))?;
+                }
             }
         }
-        let began = Instant::now();
-        let fresh = self.connect().await?;
-        let took = began.elapsed();
-        self.over(fresh, request, progress.as_ref(), Some(took))
-            .await
-            .map_err(|(error, _)| error)
     }
 
-    async fn connect(&self) -> Result<Idle, SendError> {
+    fn exchange(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        idle: Idle,
+        connect: Option<Duration>,
+        head_only: bool,
+    ) -> Exchange {
+        let until = self.usable_until(&idle, response.headers());
+        let lease = Lease {
+            pool: Arc::clone(self),
+            idle: Some(Idle { until, ..idle }),
+        };
+        let pause = self.settings.response;
+        Exchange {
+            response: response.map(|body| Received::new(body, pause, lease, head_only)),
+            connect,
+        }
+    }
+
+    /// A new connection, and how long it took.
+    async fn connect(&self) -> Result<(Idle, Option<Duration>), SendError> {
+        let began = Instant::now();
         let stream = self.connector.connect(&self.origin).await?;
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder
@@ -175,47 +204,13 @@ impl Pool {
             drop(connection.with_upgrades().await);
         });
         let now = Instant::now();
-        Ok(Idle {
+        let idle = Idle {
             sender,
             born: now,
             since: now,
             until: now + self.settings.idle,
-        })
-    }
-
-    /// Sends over one connection. The request comes back if nothing of it was sent.
-    async fn over(
-        self: &Arc<Self>,
-        mut idle: Idle,
-        request: Request<Outgoing>,
-        progress: Option<&Arc<AtomicU64>>,
-        connect: Option<Duration>,
-    ) -> Result<Exchange, (SendError, Option<Box<Request<Outgoing>>>)> {
-        let head_only = request.method() == http::Method::HEAD;
-        let answer = idle.sender.try_send_request(request);
-        let answer = match self.in_time(answer, progress).await {
-            Some(answer) => answer,
-            None => return Err((SendError::TimedOut(self.settings.response), None)),
         };
-        let response = answer.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
-            let error = error.into_error();
-            let upload = error.is_user();
-            let why = if upload {
-                SendError::Upload(error)
-            } else {
-                SendError::Lost(error)
-            };
-            (why, unsent)
-        })?;
-        let until = self.usable_until(&idle, response.headers());
-        let lease = Lease {
-            pool: Arc::clone(self),
-            idle: Some(Idle { until, ..idle }),
-        };
-        let pause = self.settings.response;
-        let response = response.map(|body| Received::new(body, pause, lease, head_only));
-        Ok(Exchange { response, connect })
+        Ok((idle, Some(now - began)))
     }
 
     /// Waits for an answer as long as something is still being sent, and then for one time limit.
@@ -290,15 +285,30 @@ impl Pool {
 
 use std::future::Future;
 
+/// Counts the frames of a body that may take long to send.
+fn watch(request: &mut Request<Outgoing>) -> Option<Arc<AtomicU64>> {
+    let (body, progress) = std::mem::take(request.body_mut()).watched();
+    *request.body_mut() = body;
+    progress
+}
+
+fn failure(error: hyper::Error) -> SendError {
+    if error.is_user() {
+        SendError::Upload(error)
+    } else {
+        SendError::Lost(error)
+    }
+}
+
 impl Idle {
     /// A copy of a request that may be repeated, where the connection was idle long enough to have gone stale.
-    fn spare(&self, request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+    fn spare(&self, request: &Request<Outgoing>) -> Option<Box<Request<Outgoing>>> {
         const FRESH: Duration = Duration::from_millis(500);
         let repeatable = request.method().is_idempotent() && request.body().is_empty();
         if !repeatable || self.since.elapsed() < FRESH {
             return None;
         }
-        let mut spare = Request::new(Outgoing::Empty);
+        let mut spare = Box::new(Request::new(Outgoing::Empty));
         *spare.method_mut() = request.method().clone();
         *spare.uri_mut() = request.uri().clone();
         *spare.headers_mut() = request.headers().clone();

@@ -83,11 +83,11 @@ impl Key {
     }
 
     /// Whether a request carries a valid proof. Without one, both headers are taken off it.
-    pub fn check(&self, headers: &mut HeaderMap, now: u64) -> bool {
+    pub fn check(&self, headers: &mut HeaderMap, now: impl FnOnce() -> u64) -> bool {
         if !headers.contains_key(&DEPTH) && !headers.contains_key(&PROOF) {
             return false;
         }
-        let proven = self.is_proven(headers, now);
+        let proven = self.is_proven(headers, now());
         if !proven {
             headers.remove(DEPTH);
             headers.remove(PROOF);
@@ -136,22 +136,22 @@ mod tests {
         let mut headers = HeaderMap::new();
         key.mark(&mut headers, 1000);
         assert_eq!(headers.get(DEPTH), Some(&HeaderValue::from_static("1")));
-        assert!(key.check(&mut headers.clone(), 1000 + VALID));
-        assert!(!key.check(&mut headers.clone(), 1001 + VALID), "too old");
+        assert!(key.check(&mut headers.clone(), || 1000 + VALID));
+        assert!(!key.check(&mut headers.clone(), || 1001 + VALID), "too old");
         let other = Key::random().expect("random numbers");
         assert!(
-            !other.check(&mut headers.clone(), 1000),
+            !other.check(&mut headers.clone(), || 1000),
             "another gateway's"
         );
         let mut deeper = headers.clone();
         deeper.insert(DEPTH, HeaderValue::from_static("0"));
-        assert!(!key.check(&mut deeper, 1000), "another depth");
+        assert!(!key.check(&mut deeper, || 1000), "another depth");
         assert!(deeper.is_empty(), "what is not proven is taken off");
         let mut twice = headers.clone();
         twice.append(DEPTH, HeaderValue::from_static("1"));
-        assert!(!key.check(&mut twice, 1000));
+        assert!(!key.check(&mut twice, || 1000));
         let mut bare = HeaderMap::new();
         bare.insert(DEPTH, HeaderValue::from_static("1"));
-        assert!(!key.check(&mut bare, 1000));
+        assert!(!key.check(&mut bare, || 1000));
     }
 }
