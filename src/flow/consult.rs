@@ -67,7 +67,7 @@ pub struct Consulted {
 
 /// Asks everybody about an event. The doc is changed as the replies say.
 pub async fn consult(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &mut Doc,
     responders: Responders<'_>,
     trail: &mut Trail,
@@ -77,7 +77,7 @@ pub async fn consult(
         retry_after: None,
         called: Vec::new(),
     };
-    local::check(&asked, doc, &mut consulted.decision, trail);
+    local::check(asked, doc, &mut consulted.decision, trail);
     if consulted.decision.course() == Course::Continue {
         ask_hooks(asked, doc, responders, trail, &mut consulted).await;
     }
@@ -85,7 +85,7 @@ pub async fn consult(
 }
 
 async fn ask_hooks(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &mut Doc,
     responders: Responders<'_>,
     trail: &mut Trail,
@@ -118,7 +118,7 @@ fn next_group(chain: &[ChainHook]) -> Option<(&[ChainHook], &[ChainHook])> {
 
 /// The hooks of a group that apply to the doc as it is now.
 fn due<'h>(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &Doc,
     group: &'h [ChainHook],
     trail: &mut Trail,
@@ -148,13 +148,13 @@ fn due<'h>(
 
 /// What one hook gave: nothing from a shadow, which is asked on its own.
 enum Given {
-    Live(Box<Called>),
+    Live(Called),
     Canned(Option<Reply>),
     Nothing,
 }
 
 async fn ask_group(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &Doc,
     due: &[&ChainHook],
     responders: Responders<'_>,
@@ -163,19 +163,20 @@ async fn ask_group(
     match due {
         [] => Vec::new(),
         [one] => vec![ask_one(asked, doc, one, responders, deadline).await],
+        // On the heap, so that one hook has no room for several.
         several => {
-            join_all(
+            Box::pin(join_all(
                 several
                     .iter()
                     .map(|hook| ask_one(asked, doc, hook, responders, deadline)),
-            )
+            ))
             .await
         }
     }
 }
 
 async fn ask_one(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &Doc,
     chained: &ChainHook,
     responders: Responders<'_>,
@@ -200,8 +201,8 @@ async fn ask_one(
             let Some(target) = snapshot.targets.get(chained.number) else {
                 return Given::Nothing;
             };
-            let ask = ask(&asked, doc, chained, key, deadline);
-            Given::Live(Box::new(call::call(target, ask).await))
+            let ask = ask(asked, doc, chained, key, deadline);
+            Given::Live(Box::pin(call::call(target, ask)).await)
         }
     }
 }
@@ -239,7 +240,7 @@ struct Owned {
 }
 
 impl Owned {
-    fn of(asked: Asked<'_>, doc: &Doc) -> Self {
+    fn of(asked: &Asked<'_>, doc: &Doc) -> Self {
         Self {
             event: asked.event,
             route: asked.route.clone(),
@@ -277,7 +278,7 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
 
 /// Folds in what a hook gave.
 fn fold(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &mut Doc,
     chained: &ChainHook,
     given: Given,
@@ -336,7 +337,7 @@ fn fold(
 }
 
 /// Whether a reply to a load redirects to the very page that is being opened, which would never end.
-fn leads_back(asked: Asked<'_>, reply: &Reply, job: Option<&mut Job>) -> bool {
+fn leads_back(asked: &Asked<'_>, reply: &Reply, job: Option<&mut Job>) -> bool {
     let Some(target) = reply.redirect().filter(|_| asked.event == Event::Load) else {
         return false;
     };
@@ -372,7 +373,7 @@ fn same_page(target: &str, here: &str, own: Option<&str>) -> bool {
 
 /// The reply that a test gives for a hook; `"fails"` is none.
 fn canned(
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
     doc: &Doc,
     chained: &ChainHook,
     replies: &Map<String, Value>,

@@ -1,6 +1,8 @@
 //! Reading a submission: head and body in, fields out, within every limit. Owns which body is read how; the formats
 //! are `codec`'s.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use encoding_rs::Encoding;
 use http::HeaderMap;
@@ -18,9 +20,9 @@ use crate::codec::content_type::Format;
 use crate::codec::multipart::Scanner;
 use crate::codec::rejected::Rejected;
 use crate::codec::unpack::Unpacker;
-use crate::flow::submission::Route;
 use crate::flow::submission::Source;
 use crate::flow::submission::Submission;
+use crate::flow::submission::settings;
 use crate::model::doc::Doc;
 use crate::model::flat::Flat;
 use crate::rules::form::Form;
@@ -55,51 +57,42 @@ pub enum DecodeError {
     Spool(std::io::Error),
 }
 
-/// The codec settings of a form.
-#[must_use]
-pub fn settings<'a>(form: &'a Form, limits: &'a Limits) -> Settings<'a> {
-    Settings {
-        limits,
-        hidden: &form.hidden,
-        charset: form.charset,
-        nested: form.nested,
-        doc_path: &form.doc_path,
-    }
-}
-
-/// Reads a submission.
+/// Reads a submission of `form`; that of a GET form is its query.
 ///
 /// # Errors
 /// [`DecodeError`].
 pub async fn decode(
-    route: Route,
+    form: Arc<Form>,
+    is_get: bool,
     head: Parts,
     body: Paced,
     intake: &Intake,
-) -> Result<Submission, DecodeError> {
+) -> Result<Box<Submission>, DecodeError> {
     check_length(&head, intake.body)?;
+    let mut submission = Box::new(Submission {
+        doc: Doc::Flat(Flat::new(&form.hidden, 0)),
+        form,
+        head,
+        source: Source::Nothing,
+    });
+    let form = Arc::clone(&submission.form);
+    let settings = settings(&form, &intake.limits);
     let has_body = !body.is_end_stream();
-    if has_body && route.is_get {
+    let read = if has_body && is_get {
         return Err(
             Rejected::malformed("A GET form has no body; its fields are in the query.").into(),
         );
-    }
-    let settings = settings(&route.form, &intake.limits);
-    let (doc, source) = if has_body {
-        read_body(&head, body, intake, settings).await?
-    } else if route.is_get {
-        let query = head.uri.query().unwrap_or_default();
+    } else if has_body {
+        read_body(&submission.head, body, intake, settings).await?
+    } else if is_get {
+        let query = submission.head.uri.query().unwrap_or_default();
         let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
         (Doc::Flat(flat), Source::Query(charset))
     } else {
-        (Doc::Flat(Flat::new(&route.form.hidden, 0)), Source::Nothing)
+        return Ok(submission);
     };
-    Ok(Submission {
-        route,
-        head,
-        doc,
-        source,
-    })
+    (submission.doc, submission.source) = read;
+    Ok(submission)
 }
 
 /// What can be told from the head alone.
@@ -153,8 +146,17 @@ async fn read_body(
     let encoding = encoding.map(String::from_utf8_lossy).unwrap_or_default();
     let unpacker = Unpacker::new(&encoding, intake.body)?;
     match &kind.boundary {
+        // On the heap, so that a form in memory has no room for it.
         Some(boundary) => {
-            read_multipart(boundary, kind.charset, body, intake, unpacker, settings).await
+            Box::pin(read_multipart(
+                boundary,
+                kind.charset,
+                body,
+                intake,
+                unpacker,
+                settings,
+            ))
+            .await
         }
         None => read_memory(&kind, body, intake, unpacker, settings).await,
     }

@@ -34,7 +34,11 @@ pub(in crate::flow) async fn load(
         return gate.pass(&snapshot, arrival, Some(&route)).await;
     }
     let mut doc = Doc::default();
-    let known = person::known(gate, &request_id, &arrival);
+    let known = person::known(
+        gate,
+        &request_id,
+        arrival.person(&gate.settings.trusted_proxies),
+    );
     let occasion = person::occasion(&route, &arrival.head, &doc, known);
     let trace = person::trace(&arrival.head.headers);
     let authority = arrival.authority();
@@ -54,7 +58,7 @@ pub(in crate::flow) async fn load(
         trace: &trace,
     };
     let consulted = consult(
-        asked,
+        &asked,
         &mut doc,
         gate.responders(&snapshot),
         &mut Trail::default(),

@@ -161,8 +161,8 @@ impl Gate {
             request_id: request_id.clone(),
         };
         let done = match meant {
-            Meant::Nobody => self.pass(&visit.snapshot, visit.arrival, None).await,
-            Meant::Page(route) => load::load(self, visit, route).await,
+            Meant::Nobody => Box::pin(self.pass(&visit.snapshot, visit.arrival, None)).await,
+            Meant::Page(route) => Box::pin(load::load(self, visit, route)).await,
             Meant::Submission(candidates) => submit::submit(self, visit, candidates).await,
         };
         done.unwrap_or_else(|error| error.into_answer(&request_id))

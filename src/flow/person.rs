@@ -23,7 +23,6 @@ use crate::model::doc::Doc;
 use crate::model::doc::Item;
 use crate::rules::form::Form;
 use crate::rules::person::UserSource;
-use crate::wire::arrival::Arrival;
 
 /// What is known besides the request itself.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +39,17 @@ pub struct Known<'a> {
     pub at: Timestamp,
 }
 
-/// What is known of a request that has just arrived.
+/// What is known of a request that has arrived now.
 #[must_use]
 pub(in crate::flow) fn known<'a>(
     gate: &'a Gate,
     request_id: &'a str,
-    arrival: &Arrival,
+    address: IpAddr,
 ) -> Known<'a> {
     Known {
         project: &gate.settings.project,
         request_id,
-        address: arrival.person(&gate.settings.trusted_proxies),
+        address,
         verifier: gate.verifier.as_ref(),
         at: Timestamp::now(),
     }

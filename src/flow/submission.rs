@@ -10,6 +10,7 @@ use http::header;
 use http::request::Parts;
 
 use crate::codec;
+use crate::codec::Limits;
 use crate::codec::Piece;
 use crate::codec::Settings;
 use crate::codec::content_type::Format;
@@ -23,6 +24,18 @@ use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Found;
 use crate::wire::body::Outgoing;
 use crate::wire::spool::Kept;
+
+/// How the bodies of a form are read.
+#[must_use]
+pub fn settings<'a>(form: &'a Form, limits: &'a Limits) -> Settings<'a> {
+    Settings {
+        limits,
+        hidden: &form.hidden,
+        charset: form.charset,
+        nested: form.nested,
+        doc_path: &form.doc_path,
+    }
+}
 
 /// A form and the part of it that a request asks for, owned.
 #[derive(Debug, Clone)]
@@ -83,8 +96,8 @@ pub enum Source {
 /// A submission that has been read.
 #[derive(Debug)]
 pub struct Submission {
-    /// Whose it is.
-    pub route: Route,
+    /// The form whose settings it was read with.
+    pub form: Arc<Form>,
     /// The head of its request.
     pub head: Parts,
     /// Its fields.
@@ -98,17 +111,14 @@ impl Submission {
     ///
     /// # Errors
     /// 400 if a changed value cannot be written into this body.
-    pub fn into_request(
-        self,
-        jdoc: &Jdoc,
-        settings: Settings<'_>,
-    ) -> Result<(Parts, Outgoing), Rejected> {
+    pub fn into_request(self, jdoc: &Jdoc, limits: &Limits) -> Result<(Parts, Outgoing), Rejected> {
         let Self {
+            form,
             mut head,
-            source,
             doc,
-            ..
+            source,
         } = self;
+        let settings = settings(&form, limits);
         let jdoc = flat_names(&doc, jdoc);
         if jdoc.is_empty() {
             return Ok((head, source.as_it_came()));

@@ -9,7 +9,6 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::header;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::backend;
@@ -26,14 +25,12 @@ use crate::flow::asked::Trail;
 use crate::flow::carry;
 use crate::flow::consult::Consulted;
 use crate::flow::consult::consult;
-use crate::flow::decode;
 use crate::flow::decode::decode;
 use crate::flow::error::FlowError;
 use crate::flow::journal;
 use crate::flow::meant::Candidate;
 use crate::flow::now;
 use crate::flow::person;
-use crate::flow::person::Known;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
@@ -54,7 +51,6 @@ use crate::model::job::Timings;
 use crate::model::redirect::Allowed;
 use crate::page::words;
 use crate::rules::accepted::Update;
-use crate::rules::form::Form;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
@@ -82,36 +78,31 @@ pub(in crate::flow) async fn submit(
         .first()
         .filter(|_| certain || is_readable(&arrival))
     else {
-        return gate.pass(&snapshot, arrival, None).await;
+        return Box::pin(gate.pass(&snapshot, arrival, None)).await;
     };
-    let route = Route {
-        is_get: certain && first.route.is_get,
-        ..first.route.clone()
-    };
-    let known = person::known(gate, &request_id, &arrival);
+    let (form, is_get) = (Arc::clone(&first.route.form), certain && first.route.is_get);
+    let address = arrival.person(&gate.settings.trusted_proxies);
     let (authority, back) = (arrival.authority(), back(&arrival));
     arrival.announce();
-    let body = Paced::new(arrival.body, gate.settings.body_pause);
-    let mut submission = decode(route, arrival.head, body, &gate.settings.intake).await?;
-    let Some(meant) = candidates
+    let Arrival { head, body, .. } = *arrival;
+    let body = Paced::new(body, gate.settings.body_pause);
+    let submission = decode(form, is_get, head, body, &gate.settings.intake).await?;
+    let meant = candidates
         .into_iter()
-        .find(|candidate| candidate.is_meant_by(&submission.doc))
-    else {
-        return pass_on(gate, &snapshot, submission).await;
+        .find(|candidate| candidate.is_meant_by(&submission.doc));
+    let Some(Candidate { route, .. }) = meant else {
+        return Box::pin(pass_on(gate, &snapshot, submission)).await;
     };
-    submission.route = meant.route;
-    let known = Known {
-        at: Timestamp::now(),
-        ..known
-    };
-    let carriage = Carriage {
-        occasion: person::occasion(&submission.route, &submission.head, &submission.doc, known),
+    let known = person::known(gate, &request_id, address);
+    let carriage = Box::new(Carriage {
+        occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
         gate: Arc::clone(gate),
         snapshot,
+        route,
         authority,
         back,
-    };
+    });
     carry::to_its_end(&gate.tasks, carriage.carry(submission)).await
 }
 
@@ -125,12 +116,10 @@ fn is_readable(arrival: &Arrival) -> bool {
 async fn pass_on(
     gate: &Gate,
     snapshot: &Snapshot,
-    submission: Submission,
+    submission: Box<Submission>,
 ) -> Result<Answer, FlowError> {
-    let form = Arc::clone(&submission.route.form);
     let changes = !submission.head.method.is_safe();
-    let settings = decode::settings(&form, &gate.settings.intake.limits);
-    let (head, body) = submission.into_request(&Jdoc::new(), settings)?;
+    let (head, body) = submission.into_request(&Jdoc::new(), &gate.settings.intake.limits)?;
     let answer = backend::forward(snapshot.backends.of(None), backend::outbound(head, body)).await;
     let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
     Ok(Answer::Backend(answer.into(), None))
@@ -150,6 +139,7 @@ fn back(arrival: &Arrival) -> Option<String> {
 struct Carriage {
     gate: Arc<Gate>,
     snapshot: Arc<Snapshot>,
+    route: Route,
     occasion: Occasion,
     trace: Trace,
     /// The host and port that the person asked for.
@@ -160,39 +150,35 @@ struct Carriage {
 
 impl Carriage {
     /// Decides about a submission and does what was decided.
-    async fn carry(mut self, submission: Submission) -> Result<Answer, FlowError> {
-        let route = submission.route.clone();
-        let form = Arc::clone(&route.form);
+    async fn carry(mut self: Box<Self>, submission: Box<Submission>) -> Result<Answer, FlowError> {
+        let form = Arc::clone(&self.route.form);
         let mut doc = submission.doc.clone();
-        let before = self.consult(Event::Preprocess, &route, &mut doc).await;
+        let before = self.consult(Event::Preprocess, &mut doc).await;
         if let Some(mut said) = refusal(&before) {
             said.form = Some(form);
             said.back = self.back.take();
             said.entries = entries(&submission.doc);
-            return Ok(Answer::Own(Box::new(
-                said.about(&self.occasion.meta.request_id),
-            )));
+            return Ok(self.own(said));
         }
         let changed = changes(&before.decision, &submission.doc);
         let person = form
             .update
             .as_ref()
             .map(|_| submission.head.headers.clone());
-        let request = self.outbound(submission, &changed)?;
+        let request = self.outbound(*submission, &changed)?;
         let pool = self.snapshot.backends.of(form.backend.as_ref());
         let answer = backend::forward(pool, request).await;
-        let answer = answer.map_err(|error| FlowError::Forward(error, Arc::clone(&form)))?;
+        let mut answer = answer.map_err(|error| FlowError::Forward(error, Arc::clone(&form)))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
         }
-        let accepted = Accepted {
-            answer,
-            before: before.decision,
-            changed,
-            doc,
-            person: person.unwrap_or_default(),
-        };
-        self.after(accepted, &route).await
+        let mut decision = before.decision;
+        if form.asks(Event::Submit) {
+            // On the heap, so that a form without such hooks has no room for them.
+            let after = Box::pin(self.ask_after(&mut answer, doc, person)).await?;
+            decision = decision.and_then(after);
+        }
+        Ok(self.accepted(answer, &decision, changed))
     }
 
     /// The request as it goes on.
@@ -201,39 +187,36 @@ impl Carriage {
         submission: Submission,
         changed: &Jdoc,
     ) -> Result<Box<Request<Outgoing>>, FlowError> {
-        let form = Arc::clone(&submission.route.form);
-        let settings = decode::settings(&form, &self.gate.settings.intake.limits);
-        let (mut head, body) = submission.into_request(changed, settings)?;
+        let (mut head, body) =
+            submission.into_request(changed, &self.gate.settings.intake.limits)?;
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
             head.headers.insert(REQUEST_ID, id);
         }
         Ok(backend::outbound(head, body))
     }
 
-    /// What follows acceptance: the submission is saved and cannot be unsaved.
-    async fn after(&mut self, accepted: Accepted, route: &Route) -> Result<Answer, FlowError> {
-        let Accepted {
-            mut answer,
-            before,
-            changed,
-            mut doc,
-            person,
-        } = accepted;
-        let form = &route.form;
-        let decision = if form.asks(Event::Submit) {
-            self.note_result(&mut answer, form).await?;
-            let after = self.consult(Event::Submit, route, &mut doc).await;
-            if !after.decision.jdoc().is_empty() {
-                self.update(form, route, after.decision.jdoc(), &person)
-                    .await;
-            }
-            before.and_then(after.decision)
-        } else {
-            before
-        };
-        let request_id = &self.occasion.meta.request_id;
+    /// Asks once more after acceptance: the submission is saved and cannot be unsaved.
+    async fn ask_after(
+        &mut self,
+        answer: &mut BackendAnswer,
+        mut doc: Doc,
+        person: Option<HeaderMap>,
+    ) -> Result<Decision, FlowError> {
+        self.note_result(answer).await?;
+        let after = self.consult(Event::Submit, &mut doc).await.decision;
+        if !after.jdoc().is_empty() {
+            self.update(after.jdoc(), &person.unwrap_or_default()).await;
+        }
+        Ok(after)
+    }
+
+    /// The backend's answer with what there is to say, or the redirect that replaces it.
+    fn accepted(&self, answer: BackendAnswer, decision: &Decision, changed: Jdoc) -> Answer {
+        if decision.is_silent() && changed.is_empty() {
+            return Answer::Backend(answer.into(), None);
+        }
         if let Some(target) = decision.redirect().cloned() {
-            let mut said = Said::redirected(&decision, target, true).about(request_id);
+            let mut said = Said::redirected(decision, target, true);
             said.changed = changed;
             said.cookies = answer
                 .head
@@ -242,38 +225,36 @@ impl Carriage {
                 .iter()
                 .cloned()
                 .collect();
-            return Ok(Answer::Own(Box::new(said)));
+            return self.own(said);
         }
-        let status = answer.head.status.as_u16();
-        let mut said = Said::accepted(&decision, status).about(request_id);
+        let mut said = Said::accepted(decision, answer.head.status.as_u16());
         said.changed = changed;
-        let said = (!said.is_silent()).then(|| Box::new(said));
-        Ok(Answer::Backend(Response::from(answer), said))
+        let said = said.about(&self.occasion.meta.request_id);
+        Answer::Backend(Response::from(answer), Some(Box::new(said)))
     }
 
-    async fn consult(&self, event: Event, route: &Route, doc: &mut Doc) -> Consulted {
+    fn own(&self, said: Said) -> Answer {
+        Answer::Own(Box::new(said.about(&self.occasion.meta.request_id)))
+    }
+
+    async fn consult(&self, event: Event, doc: &mut Doc) -> Consulted {
         let asked = Asked {
             event,
-            route,
+            route: &self.route,
             occasion: &self.occasion,
             allowed: Allowed {
                 own: Some(&self.authority),
-                hosts: &route.form.redirect_hosts,
+                hosts: &self.route.form.redirect_hosts,
             },
             here: "",
             trace: &self.trace,
         };
-        let consulted = consult(
-            asked,
-            doc,
-            self.gate.responders(&self.snapshot),
-            &mut Trail::default(),
-        )
-        .await;
-        if route.form.asks(event) {
+        let responders = self.gate.responders(&self.snapshot);
+        let consulted = consult(&asked, doc, responders, &mut Trail::default()).await;
+        if self.route.form.asks(event) {
             journal::decision(
                 &consulted.decision,
-                &route.id,
+                &self.route.id,
                 &self.occasion.meta.request_id,
             );
         }
@@ -281,11 +262,8 @@ impl Carriage {
     }
 
     /// What the hooks are told of the backend's answer.
-    async fn note_result(
-        &mut self,
-        answer: &mut BackendAnswer,
-        form: &Form,
-    ) -> Result<(), FlowError> {
+    async fn note_result(&mut self, answer: &mut BackendAnswer) -> Result<(), FlowError> {
+        let form = Arc::clone(&self.route.form);
         let text = |name: header::HeaderName| {
             answer
                 .head
@@ -317,21 +295,19 @@ impl Carriage {
     }
 
     /// Sends a form_submit jdoc to the backend, and writes down how that went.
-    async fn update(&self, form: &Form, route: &Route, jdoc: &Jdoc, person: &HeaderMap) {
-        let mut job = self.update_job(route, jdoc);
-        let sent = match &form.update {
+    async fn update(&self, jdoc: &Jdoc, person: &HeaderMap) {
+        let mut job = self.update_job(jdoc);
+        let update = self.route.form.update.as_ref();
+        let sent = match update {
             None => Err(Finding::new(
                 "update",
                 "the reply changes fields, but the rule file has no `update` to send them to",
             )),
-            Some(update) => {
-                self.send_update(update, form, route, jdoc, person, &mut job)
-                    .await
-            }
+            Some(update) => self.send_update(update, jdoc, person, &mut job).await,
         };
         match sent {
             Ok(()) => job.outcome = JobOutcome::Delivered,
-            Err(finding) if form.update.is_none() => {
+            Err(finding) if update.is_none() => {
                 job.outcome = JobOutcome::Skipped;
                 job.warnings.push(finding);
             }
@@ -343,12 +319,12 @@ impl Carriage {
         journal::job(&job);
     }
 
-    fn update_job(&self, route: &Route, jdoc: &Jdoc) -> Job {
+    fn update_job(&self, jdoc: &Jdoc) -> Job {
         Job {
             id: uuid::Uuid::now_v7().to_string(),
             kind: JobKind::Update,
             event: Event::Submit,
-            form: route.id.clone(),
+            form: self.route.id.clone(),
             hook: "update".to_owned(),
             request_id: self.occasion.meta.request_id.clone(),
             submission_id: self.occasion.form.submission_id.clone(),
@@ -371,18 +347,17 @@ impl Carriage {
     async fn send_update(
         &self,
         update: &Update,
-        form: &Form,
-        route: &Route,
         jdoc: &Jdoc,
         person: &HeaderMap,
         job: &mut Job,
     ) -> Result<(), Finding> {
+        let route = &self.route;
         let id = self.occasion.form.submission_id.as_deref();
         let path = update.path(id, &route.id, &route.params).ok_or_else(|| {
             Finding::new("update", "its path has a slot without a value; does `submission_id` find the id in the backend's answer?")
         })?;
         let began = tokio::time::Instant::now();
-        let pool = self.snapshot.backends.of(form.backend.as_ref());
+        let pool = self.snapshot.backends.of(route.form.backend.as_ref());
         job.url = format!("{}{path}", pool.origin());
         let body = Value::Object(jdoc.clone()).to_string();
         job.sent = body.len();
@@ -423,16 +398,6 @@ impl Carriage {
         self.gate.key.mark(&mut headers, now());
         headers
     }
-}
-
-/// A submission that the backend has accepted.
-struct Accepted {
-    answer: BackendAnswer,
-    before: Decision,
-    changed: Jdoc,
-    doc: Doc,
-    /// The headers of the person's request, for the update.
-    person: HeaderMap,
 }
 
 /// The gateway's own answer where the submission stops; `None` where it goes on.

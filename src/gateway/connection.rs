@@ -79,7 +79,7 @@ where
         hyper::service::service_fn(move |request| Box::pin(service.clone().call(request)));
     let mut builder = http1::Builder::new();
     builder
-        .preserve_header_case(true)
+        .preserve_header_case(false)
         .header_read_timeout(None)
         .pipeline_flush(true);
     let mut connection = builder.serve_connection(TokioIo::new(guard), service);

@@ -164,7 +164,8 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
     {
         tokio::time::sleep(wait).await;
         job.run = 2;
-        attempted = attempt(target, ask, &mut job).await;
+        // On the heap, so that a call that succeeds at once has no room for it.
+        attempted = Box::pin(attempt(target, ask, &mut job)).await;
     }
     job.timings = Timings {
         connect: attempted.connect,

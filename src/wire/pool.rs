@@ -193,7 +193,7 @@ impl Pool {
         let stream = self.connector.connect(&self.origin).await?;
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder
-            .preserve_header_case(true)
+            .preserve_header_case(false)
             .max_header_size(self.settings.head);
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream))
