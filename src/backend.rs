@@ -24,6 +24,7 @@ use crate::wire::body::Outgoing;
 use crate::wire::connect::Connector;
 use crate::wire::hop;
 use crate::wire::paced::Broken;
+use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Received;
@@ -154,7 +155,10 @@ pub async fn pass(
     pause: Duration,
 ) -> Result<Response<Outgoing>, BackendError> {
     let is_upgrade = arrival.upgrade.is_some();
-    let mut response = pool.send(passed(*arrival, pause)).await?.response;
+    let mut response = pool
+        .send(passed(*arrival, pause), pool.settings().response)
+        .await?
+        .response;
     if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let tunnel = Tunnel(hyper::upgrade::on(&mut response));
         response.extensions_mut().insert(tunnel);
@@ -185,7 +189,13 @@ fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
         head.headers
             .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    let mut request = outbound(head, Paced::new(body, pause).into());
+    // A connection of HTTP/1 watches over its bodies itself.
+    let pace = if head.version == Version::HTTP_2 {
+        Pace::Pause(pause)
+    } else {
+        Pace::Free
+    };
+    let mut request = outbound(head, Paced::new(body, pace).into());
     if let Some(early) = early {
         hyper::ext::on_informational(&mut request, move |answer| {
             early.push(answer.status(), answer.headers())
@@ -202,7 +212,7 @@ pub async fn forward(
     pool: &Arc<Pool>,
     request: Box<Request<Outgoing>>,
 ) -> Result<BackendAnswer, BackendError> {
-    settle(pool.send(request).await?.response).await
+    settle(pool.send(request, pool.settings().response).await?.response).await
 }
 
 /// Sends a request of the gateway's own: the update of an accepted submission.
@@ -220,7 +230,7 @@ pub async fn send(
     *request.method_mut() = method;
     *request.uri_mut() = path;
     *request.headers_mut() = headers;
-    let response = pool.send(request).await?.response;
+    let response = pool.send(request, pool.settings().response).await?.response;
     let status = response.status();
     // Read, so that the connection can be used again; what it says is of no interest.
     drop(

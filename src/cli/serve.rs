@@ -9,7 +9,6 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::args;
 use crate::cli::args::Args;
@@ -20,6 +19,7 @@ use crate::cli::watch::Watch;
 use crate::config::Config;
 use crate::flow::Gate;
 use crate::gateway::serve::Listener;
+use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
 use crate::model::event::Event;
 use crate::rules::book::Book;
@@ -70,13 +70,13 @@ async fn go(config: Config, loaded: Loaded, as_json: bool) -> anyhow::Result<Exi
     let key = config.proof_key().map_err(|why| anyhow!(why))?;
     let verifier = config.verifier().map_err(|why| anyhow!(why))?;
     let gate = Gate::new(settings, key, verifier, loaded.book);
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let mut serving = tokio::spawn(listener.run(Arc::clone(&gate), stop.clone()));
     tokio::select! {
         done = &mut serving => { done.context("the listener failed")?; }
         ended = attend(&config, &gate, tls.as_ref()) => ended?,
     }
-    stop.cancel();
+    stop.now();
     out::error("formgate: finishing what is under way");
     let all = serving.await.context("the listener failed")?;
     if !all {

@@ -433,9 +433,10 @@ mod tests {
     use super::*;
     use crate::codec::Limits;
     use serde_json::json;
+    use std::sync::Arc;
 
     fn read(body: &str, limits: &Limits, path: &[String]) -> Result<JsonDoc, Rejected> {
-        let hidden = Hidden::new(["iban"]);
+        let hidden = Arc::new(Hidden::new(["iban"]));
         let settings = Settings {
             limits,
             hidden: &hidden,

@@ -12,6 +12,8 @@ pub mod text;
 pub mod unpack;
 pub mod urlencoded;
 
+use std::sync::Arc;
+
 use encoding_rs::Encoding;
 
 use crate::model::hidden::Hidden;
@@ -49,7 +51,7 @@ pub struct Settings<'a> {
     /// The limits.
     pub limits: &'a Limits,
     /// The fields that are hidden.
-    pub hidden: &'a Hidden,
+    pub hidden: &'a Arc<Hidden>,
     /// The charset of bodies that do not say theirs.
     pub charset: Option<&'static Encoding>,
     /// Whether bracketed names are shown nested.

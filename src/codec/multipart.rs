@@ -581,6 +581,7 @@ mod tests {
     use crate::model::hidden::Hidden;
     use serde_json::Value;
     use serde_json::json;
+    use std::sync::Arc;
 
     const B: &str = "XyZ";
 
@@ -599,7 +600,7 @@ mod tests {
     }
 
     fn read_in(body: &[u8], step: usize, limits: &Limits) -> Result<Multipart, Rejected> {
-        let hidden = Hidden::default();
+        let hidden = Arc::new(Hidden::default());
         let settings = Settings {
             limits,
             hidden: &hidden,
@@ -619,7 +620,7 @@ mod tests {
     }
 
     fn doc(body: &str) -> Value {
-        Doc::Flat(read(body).expect("good").flat).visible_value(None)
+        Doc::from(read(body).expect("good").flat).visible_value(None)
     }
 
     fn patched(body: &str, jdoc: Value) -> String {
@@ -660,7 +661,7 @@ mod tests {
         for step in 1..body.len() {
             let cut = read_in(body.as_bytes(), step, &Limits::default()).expect("good");
             assert_eq!(
-                Doc::Flat(cut.flat).visible_value(None),
+                Doc::from(cut.flat).visible_value(None),
                 expected,
                 "cut every {step} bytes"
             );

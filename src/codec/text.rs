@@ -102,7 +102,7 @@ pub fn patch(
     settings: Settings<'_>,
 ) -> Result<Vec<u8>, Rejected> {
     let (flat, _) = decode(body, Some(charset), settings)?;
-    let mut doc = Doc::Flat(flat);
+    let mut doc = Doc::from(flat);
     doc.apply(jdoc);
     let mut out = String::new();
     if let Doc::Flat(flat) = &doc {
@@ -130,10 +130,11 @@ mod tests {
     use crate::codec::Limits;
     use crate::model::hidden::Hidden;
     use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn lines_are_fields() {
-        let (limits, hidden) = (Limits::default(), Hidden::default());
+        let (limits, hidden) = (Limits::default(), Arc::new(Hidden::default()));
         let settings = Settings {
             limits: &limits,
             hidden: &hidden,
@@ -144,7 +145,7 @@ mod tests {
         let body = b"a=1\r\nt=line one\r\nline two\r\nb=x=y\r\n";
         let (flat, charset) = decode(body, None, settings).expect("good");
         let expected = json!({"a": "1", "t": "line one\r\nline two", "b": "x=y"});
-        assert_eq!(Doc::Flat(flat).visible_value(None), expected);
+        assert_eq!(Doc::from(flat).visible_value(None), expected);
         let jdoc: Jdoc = serde_json::from_value(json!({"a": null, "c": 2})).expect("an object");
         let patched = patch(body, &jdoc, charset, settings).expect("good");
         assert_eq!(patched, b"t=line one\r\nline two\r\nb=x=y\r\nc=2\r\n");

@@ -36,30 +36,32 @@ pub fn decode(
             at + 1
         )));
     }
-    let charset = charset::of_body(declared(body)?.as_deref(), said, settings.charset)?;
+    let declared = declared(body)?;
+    let charset = charset::of_body(declared.as_deref(), said, settings.charset)?;
     let mut flat = Flat::new(settings.hidden, body.len());
+    let (mut name_room, mut value_room) = (Vec::new(), Vec::new());
     let mut count = 0;
     for pair in pairs(body) {
         count += 1;
         if count > limits.fields {
-            return Err(Rejected::too_large(
-                "limits.fields",
-                format!("The form has more than {} fields.", limits.fields),
-            ));
+            let text = format!("The form has more than {} fields.", limits.fields);
+            return Err(Rejected::too_large("limits.fields", text));
         }
         let (name, value) = split(pair);
         let place = || format!("The name of field {count}");
-        let raw_name = unescape(name, place)?;
-        let name = charset::decode(&raw_name, charset, place)?;
+        let name = charset::decode(unescape(name, &mut name_room, place)?, charset, place)?;
         let place = || format!("Field `{}`", short(&name));
-        let raw_value = unescape(value, place)?;
-        if raw_value.len() > limits.field {
-            return Err(Rejected::too_large(
-                "limits.field",
-                format!("{} has over {} bytes.", place(), limits.field),
-            ));
+        let value = unescape(value, &mut value_room, place)?;
+        if value.len() > limits.field {
+            let text = format!("{} has over {} bytes.", place(), limits.field);
+            return Err(Rejected::too_large("limits.field", text));
         }
-        flat.push_text(&name, &charset::decode(&raw_value, charset, place)?);
+        flat.push_text(&name, &charset::decode(value, charset, place)?);
+    }
+    if declared.is_none() && flat.has(CHARSET_FIELD) {
+        return Err(Rejected::malformed(
+            "The name `_charset_` must be sent as it is, without percent-encoding.",
+        ));
     }
     if settings.nested {
         flat.nest().map_err(|name| {
@@ -171,8 +173,14 @@ fn push_pair(out: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 fn pairs(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-    body.split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty())
+    let ends = memchr::memchr_iter(b'&', body).chain([body.len()]);
+    let mut start = 0;
+    let all = ends.map(move |end| {
+        let pair = &body[start..end];
+        start = end + 1;
+        pair
+    });
+    all.filter(|pair| !pair.is_empty())
 }
 
 fn split(pair: &[u8]) -> (&[u8], &[u8]) {
@@ -183,17 +191,17 @@ fn split(pair: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The value of `_charset_`, if the body has it once.
-fn declared(body: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Rejected> {
+fn declared(body: &[u8]) -> Result<Option<Vec<u8>>, Rejected> {
     if memchr::memmem::find(body, b"_charset_").is_none() {
         return Ok(None);
     }
     let mut found = None;
-    for (name, value) in pairs(body)
+    let named = pairs(body)
         .map(split)
-        .filter(|(name, _)| *name == CHARSET_FIELD.as_bytes())
-    {
-        debug_assert_eq!(name, CHARSET_FIELD.as_bytes());
-        let value = unescape(value, || "Field `_charset_`".to_owned())?;
+        .filter(|(name, _)| *name == CHARSET_FIELD.as_bytes());
+    for (_, value) in named {
+        let mut room = Vec::new();
+        let value = unescape(value, &mut room, || "Field `_charset_`".to_owned())?.to_vec();
         if found.as_ref().is_some_and(|known| *known != value) {
             return Err(Rejected::malformed("The field `_charset_` is there twice."));
         }
@@ -202,32 +210,37 @@ fn declared(body: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Rejected> {
     Ok(found)
 }
 
-/// Undoes `+` and `%XX`.
-fn unescape(text: &[u8], what: impl Fn() -> String) -> Result<Cow<'_, [u8]>, Rejected> {
+/// Undoes `+` and `%XX`; in `room` if there are any.
+fn unescape<'b>(
+    text: &'b [u8],
+    room: &'b mut Vec<u8>,
+    what: impl Fn() -> String,
+) -> Result<&'b [u8], Rejected> {
     let Some(first) = memchr::memchr2(b'+', b'%', text) else {
-        return Ok(Cow::Borrowed(text));
+        return Ok(text);
     };
-    let mut out = Vec::with_capacity(text.len());
-    out.extend_from_slice(&text[..first]);
-    let mut at = first;
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let pair = text.get(at..at + 2).and_then(hex).ok_or_else(|| {
-                    Rejected::malformed(format!(
-                        "{} has a `%` without two hexadecimal digits after it; send %25.",
-                        what()
-                    ))
-                })?;
-                at += 2;
-                pair
-            }
-            other => other,
-        });
+    room.clear();
+    room.extend_from_slice(text);
+    for byte in &mut room[first..] {
+        *byte = if *byte == b'+' { b' ' } else { *byte };
     }
-    Ok(Cow::Owned(out))
+    // What stands between two escapes moves down over what the escapes took up.
+    let (mut from, mut to) = (0, 0);
+    while let Some(found) = memchr::memchr(b'%', &room[from..]) {
+        let at = from + found;
+        let decoded = text.get(at + 1..at + 3).and_then(hex).ok_or_else(|| {
+            let why = "has a `%` without two hexadecimal digits after it; send %25.";
+            Rejected::malformed(format!("{} {why}", what()))
+        })?;
+        room.copy_within(from..at, to);
+        to += found;
+        room[to] = decoded;
+        (from, to) = (at + 3, to + 1);
+    }
+    let rest = room.len() - from;
+    room.copy_within(from.., to);
+    room.truncate(to + rest);
+    Ok(room)
 }
 
 fn hex(pair: &[u8]) -> Option<u8> {
@@ -241,8 +254,9 @@ fn hex(pair: &[u8]) -> Option<u8> {
 }
 
 fn decoded(text: &[u8], charset: &'static Encoding) -> Option<String> {
-    let raw = unescape(text, String::new).ok()?;
-    charset::decode(&raw, charset, String::new)
+    let mut room = Vec::new();
+    let raw = unescape(text, &mut room, String::new).ok()?;
+    charset::decode(raw, charset, String::new)
         .ok()
         .map(Cow::into_owned)
 }
@@ -272,9 +286,10 @@ mod tests {
     use crate::model::doc::Doc;
     use crate::model::hidden::Hidden;
     use serde_json::json;
+    use std::sync::Arc;
 
     fn read(body: &[u8], limits: &Limits) -> Result<Value, Rejected> {
-        let hidden = Hidden::default();
+        let hidden = Arc::new(Hidden::default());
         let settings = Settings {
             limits,
             hidden: &hidden,
@@ -282,7 +297,7 @@ mod tests {
             nested: false,
             doc_path: &[],
         };
-        decode(body, None, settings).map(|(flat, _)| Doc::Flat(flat).visible_value(None))
+        decode(body, None, settings).map(|(flat, _)| Doc::from(flat).visible_value(None))
     }
 
     fn patched(body: &str, jdoc: Value) -> String {
@@ -325,6 +340,7 @@ mod tests {
             ("a=1;admin=1", "bare `;`"),
             ("a=%E9", "not UTF-8"),
             ("_charset_=utf-8&_charset_=latin1", "twice"),
+            ("a=b&%5Fcharset_=latin1", "without percent-encoding"),
         ] {
             let rejected = read(body.as_bytes(), &limits).expect_err(body);
             assert_eq!(rejected.status, 400);

@@ -51,27 +51,43 @@ impl Asked<'_> {
     }
 }
 
-/// What was found on the way to a decision, in sentences; kept only if somebody wants to read it.
+/// What was found on the way to a decision; kept only if somebody wants to read it.
 #[derive(Debug, Default)]
-pub struct Trail(Option<Vec<String>>);
+pub struct Trail(Option<Found>);
+
+/// A trail that was kept.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What was found, in sentences.
+    pub notes: Vec<String>,
+    /// The names of the hooks that were called, in order.
+    pub called: Vec<String>,
+}
 
 impl Trail {
     /// A trail that is kept.
     #[must_use]
-    pub const fn kept() -> Self {
-        Self(Some(Vec::new()))
+    pub fn kept() -> Self {
+        Self(Some(Found::default()))
     }
 
     /// Adds a sentence.
     pub fn note(&mut self, sentence: impl FnOnce() -> String) {
-        if let Some(notes) = &mut self.0 {
-            notes.push(sentence());
+        if let Some(found) = &mut self.0 {
+            found.notes.push(sentence());
         }
     }
 
-    /// The sentences.
+    /// Adds the name of a hook that was called.
+    pub fn call(&mut self, hook: &str) {
+        if let Some(found) = &mut self.0 {
+            found.called.push(hook.to_owned());
+        }
+    }
+
+    /// What was found.
     #[must_use]
-    pub fn into_notes(self) -> Vec<String> {
+    pub fn found(self) -> Found {
         self.0.unwrap_or_default()
     }
 }

@@ -61,8 +61,6 @@ pub struct Consulted {
     pub decision: Decision,
     /// When to try again, if a hook that must be asked could not be.
     pub retry_after: Option<Duration>,
-    /// The names of the hooks that were called, in order.
-    pub called: Vec<String>,
 }
 
 /// Asks everybody about an event. The doc is changed as the replies say.
@@ -75,7 +73,6 @@ pub async fn consult(
     let mut consulted = Consulted {
         decision: Decision::new(asked.event),
         retry_after: None,
-        called: Vec::new(),
     };
     local::check(asked, doc, &mut consulted.decision, trail);
     if consulted.decision.course() == Course::Continue {
@@ -291,7 +288,7 @@ fn fold(
         Given::Canned(reply) => (reply, None),
         Given::Live(called) => (called.reply, Some(called.job)),
     };
-    consulted.called.push(hook.name.clone());
+    trail.call(&hook.name);
     let reply = reply.filter(|reply| !leads_back(asked, reply, job.as_mut()));
     let Some(reply) = reply else {
         let stops = hook.on_failure == OnFailure::Stop;

@@ -70,7 +70,7 @@ pub async fn decode(
 ) -> Result<Box<Submission>, DecodeError> {
     check_length(&head, intake.body)?;
     let mut submission = Box::new(Submission {
-        doc: Doc::Flat(Flat::new(&form.hidden, 0)),
+        doc: Doc::from(Flat::new(&form.hidden, 0)),
         form,
         head,
         source: Source::Nothing,
@@ -87,7 +87,7 @@ pub async fn decode(
     } else if is_get {
         let query = submission.head.uri.query().unwrap_or_default();
         let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
-        (Doc::Flat(flat), Source::Query(charset))
+        (Doc::from(flat), Source::Query(charset))
     } else {
         return Ok(submission);
     };
@@ -203,14 +203,14 @@ fn decode_memory(
     match kind.format {
         Format::Urlencoded => {
             let (flat, charset) = codec::urlencoded::decode(body, kind.charset, settings)?;
-            Ok((Doc::Flat(flat), charset))
+            Ok((Doc::from(flat), charset))
         }
         Format::Text => {
             let (flat, charset) = codec::text::decode(body, kind.charset, settings)?;
-            Ok((Doc::Flat(flat), charset))
+            Ok((Doc::from(flat), charset))
         }
         Format::Json => Ok((
-            Doc::Json(codec::json::decode(body, settings)?),
+            Doc::from(codec::json::decode(body, settings)?),
             encoding_rs::UTF_8,
         )),
         // Multipart bodies have a boundary and are read as a stream.
@@ -253,8 +253,8 @@ async fn next_frame(body: &mut Paced) -> Result<Option<Bytes>, DecodeError> {
                     return Ok(Some(data));
                 }
             }
-            Some(Err(Broken::Stalled(pause))) => {
-                let text = format!("The form stopped coming for {pause:?}.");
+            Some(Err(Broken::Stalled)) => {
+                let text = "The form stopped coming before it was complete.";
                 let stalled = Rejected {
                     limit: Some("limits.body_pause"),
                     ..Rejected::with(408, text)
@@ -309,7 +309,7 @@ async fn read_multipart(
         layout: read.layout,
         unpacked: finish(content).await?,
     };
-    Ok((Doc::Flat(read.flat), source))
+    Ok((Doc::from(read.flat), source))
 }
 
 async fn finish(content: Option<Spool>) -> Result<Option<Kept>, DecodeError> {

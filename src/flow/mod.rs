@@ -215,7 +215,7 @@ impl Gate {
 
     /// The id that a trusted proxy gave the request, else a new one.
     fn request_id(&self, arrival: &Arrival) -> String {
-        let given = arrival.header(REQUEST_ID).filter(|_| arrival.peer.trusted);
+        let given = arrival.header(&REQUEST_ID).filter(|_| arrival.peer.trusted);
         let good = |id: &&str| {
             !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
         };

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
+use http::Version;
 use http::header;
 use serde_json::Value;
 
@@ -54,6 +55,7 @@ use crate::rules::accepted::Update;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
+use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
 
 /// The largest JSON answer that is read for its submission id.
@@ -82,10 +84,17 @@ pub(in crate::flow) async fn submit(
     };
     let (form, is_get) = (Arc::clone(&first.route.form), certain && first.route.is_get);
     let address = arrival.person(&gate.settings.trusted_proxies);
-    let (authority, back) = (arrival.authority(), back(&arrival));
+    let authority = arrival.authority();
     arrival.announce();
     let Arrival { head, body, .. } = *arrival;
-    let body = Paced::new(body, gate.settings.body_pause);
+    // A connection of HTTP/1 watches over its bodies itself.
+    let pause = Pace::Pause(gate.settings.body_pause);
+    let pace = if head.version == Version::HTTP_2 {
+        pause
+    } else {
+        Pace::Free
+    };
+    let body = Paced::new(body, pace);
     let submission = decode(form, is_get, head, body, &gate.settings.intake).await?;
     let meant = candidates
         .into_iter()
@@ -101,7 +110,6 @@ pub(in crate::flow) async fn submit(
         snapshot,
         route,
         authority,
-        back,
     });
     carry::to_its_end(&gate.tasks, carriage.carry(submission)).await
 }
@@ -126,13 +134,12 @@ async fn pass_on(
 }
 
 /// Where the form is: the page that the person comes from, if it is on the same host.
-fn back(arrival: &Arrival) -> Option<String> {
-    let referer = arrival.header(header::REFERER)?;
+fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
+    let referer = headers.get(header::REFERER)?.to_str().ok()?;
     let (_, rest) = referer.split_once("://")?;
-    let (authority, _) = rest.split_once('/')?;
-    let path = rest.get(authority.len()..)?;
-    let own = authority.eq_ignore_ascii_case(&arrival.authority());
-    (own && !path.starts_with("//")).then(|| path.to_owned())
+    let (host, _) = rest.split_once('/')?;
+    let path = rest.get(host.len()..)?;
+    (host.eq_ignore_ascii_case(authority) && !path.starts_with("//")).then(|| path.to_owned())
 }
 
 /// One submission under way.
@@ -144,8 +151,6 @@ struct Carriage {
     trace: Trace,
     /// The host and port that the person asked for.
     authority: String,
-    /// Where the form is, for a page that stands for itself.
-    back: Option<String>,
 }
 
 impl Carriage {
@@ -156,7 +161,7 @@ impl Carriage {
         let before = self.consult(Event::Preprocess, &mut doc).await;
         if let Some(mut said) = refusal(&before) {
             said.form = Some(form);
-            said.back = self.back.take();
+            said.back = back(&submission.head.headers, &self.authority);
             said.entries = entries(&submission.doc);
             return Ok(self.own(said));
         }
@@ -190,7 +195,7 @@ impl Carriage {
         let (mut head, body) =
             submission.into_request(changed, &self.gate.settings.intake.limits)?;
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
-            head.headers.insert(REQUEST_ID, id);
+            head.headers.insert(&REQUEST_ID, id);
         }
         Ok(backend::outbound(head, body))
     }
@@ -393,7 +398,7 @@ impl Carriage {
         );
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
-            headers.insert(REQUEST_ID, id);
+            headers.insert(&REQUEST_ID, id);
         }
         self.gate.key.mark(&mut headers, now());
         headers

@@ -2,6 +2,7 @@
 //! request, before anything can go wrong.
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::header;
 
 /// Which form of answer a client gets.
@@ -15,12 +16,15 @@ pub enum Wants {
     Page,
 }
 
+/// Set by htmx on every request it makes.
+static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+
 impl Wants {
     /// Reads a request's headers.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         if headers
-            .get("hx-request")
+            .get(&HX_REQUEST)
             .is_some_and(|value| value == "true")
         {
             return Self::Fragment;

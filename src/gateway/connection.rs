@@ -17,7 +17,6 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::backend::Tunnel;
@@ -28,6 +27,7 @@ use crate::gateway::line::Line;
 use crate::gateway::preface;
 use crate::gateway::preface::Spoken;
 use crate::gateway::serve::Limits;
+use crate::gateway::stop::Stop;
 use crate::wire::arrival::Peer;
 
 /// What a connection is served with.
@@ -37,8 +37,8 @@ pub struct Terms {
     pub gate: Arc<Gate>,
     /// What a connection may do, and for how long.
     pub limits: Limits,
-    /// Cancelled when the process is to end.
-    pub stop: CancellationToken,
+    /// Given when the process is to end.
+    pub stop: Stop,
 }
 
 /// Serves a plain connection, in whichever HTTP the client speaks.
@@ -48,7 +48,7 @@ where
 {
     let first = tokio::select! {
         first = preface::spoken(&mut stream, terms.limits.header_timeout) => first,
-        () = terms.stop.cancelled() => None,
+        () = terms.stop.wait() => None,
     };
     match first {
         None => {}
@@ -79,21 +79,21 @@ where
         hyper::service::service_fn(move |request| Box::pin(service.clone().call(request)));
     let mut builder = http1::Builder::new();
     builder
-        .preserve_header_case(false)
+        .preserve_header_case(terms.limits.header_case)
         .header_read_timeout(None)
         .pipeline_flush(true);
     let mut connection = builder.serve_connection(TokioIo::new(guard), service);
+    let mut stop = terms.stop.watch();
     let mut stopping = false;
-    loop {
-        tokio::select! {
-            biased;
-            _ = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break,
-            () = terms.stop.cancelled(), if !stopping => {
-                stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
+    let done = std::future::poll_fn(|cx| {
+        if !stopping && stop.is_given(cx) {
+            stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
-    }
+        connection.poll_without_shutdown(cx)
+    });
+    // What went wrong is known to the guard, or is the peer's own affair.
+    let _ = done.await;
     let parts = connection.into_parts();
     let guard = parts.io.into_inner();
     match line.take() {
@@ -170,7 +170,7 @@ where
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = terms.stop.cancelled(), if !stopping => {
+            () = terms.stop.wait(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -50,6 +50,9 @@ pub enum Fault {
     /// Over `limits.header_timeout`.
     #[error("the header did not come within {0:?}")]
     HeaderTimeout(Duration),
+    /// Over `limits.body_pause`.
+    #[error("the body stopped coming for {0:?}")]
+    BodyPause(Duration),
     /// Nothing asked for `limits.idle`; not worth an answer.
     #[error("nothing came for {0:?}")]
     Idle(Duration),
@@ -59,7 +62,16 @@ impl Fault {
     /// Whether it concerns the body of a request that has begun.
     #[must_use]
     pub const fn is_in_body(self) -> bool {
-        matches!(self, Self::Chunk)
+        matches!(self, Self::Chunk | Self::BodyPause(_))
+    }
+
+    /// Whether the peer was too slow.
+    #[must_use]
+    pub const fn is_timeout(self) -> bool {
+        matches!(
+            self,
+            Self::HeaderTimeout(_) | Self::BodyPause(_) | Self::Idle(_)
+        )
     }
 
     /// The last bytes the peer gets; none where there is nobody to read them.
@@ -68,6 +80,7 @@ impl Fault {
         let (status, reason, limit) = match self {
             Self::Idle(_) => return None,
             Self::HeaderTimeout(_) => (408, "Request Timeout", Some("limits.header_timeout")),
+            Self::BodyPause(_) => (408, "Request Timeout", Some("limits.body_pause")),
             Self::HeaderSize(_) => (
                 431,
                 "Request Header Fields Too Large",

@@ -15,12 +15,12 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
-use tokio::time::Sleep;
 
 use crate::gateway::fault::Fault;
 use crate::gateway::head::HeadLimits;
 use crate::gateway::head::Reader;
 use crate::gateway::line::Line;
+use crate::wire::clock::Clock;
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Patience {
     pub header: Duration,
     /// Between two requests.
     pub idle: Duration,
+    /// Between two pieces of a body that somebody waits for.
+    pub body: Duration,
 }
 
 /// A socket whose bytes are read along.
@@ -47,7 +49,9 @@ pub struct Guard<S> {
     greeted: bool,
     /// Whether an answer was under way when the peer was last listened to.
     was_busy: bool,
-    clock: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Whether the peer was being waited for when it was last listened to.
+    waiting: bool,
+    clock: Clock,
     /// An early answer that is being written.
     early: Bytes,
 }
@@ -71,7 +75,8 @@ impl<S> Guard<S> {
             since: Instant::now(),
             greeted: false,
             was_busy: false,
-            clock: None,
+            waiting: false,
+            clock: Clock::default(),
             early: Bytes::new(),
         }
     }
@@ -99,8 +104,8 @@ impl<S> Guard<S> {
         if came.is_empty() {
             return;
         }
-        let between = self.reader.is_between();
-        if between {
+        // A head must come in time from its first byte on; everything else, from its last.
+        if !self.reader.is_in_head() {
             self.since = Instant::now();
             self.greeted = true;
         }
@@ -116,7 +121,12 @@ impl<S> Guard<S> {
     /// What hyper is told once something is wrong: the body failed, or – when nothing is being answered – the end.
     fn after_fault(&self, fault: Fault) -> Poll<io::Result<()>> {
         if fault.is_in_body() {
-            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
+            let kind = if fault.is_timeout() {
+                io::ErrorKind::TimedOut
+            } else {
+                io::ErrorKind::InvalidData
+            };
+            Poll::Ready(Err(io::Error::new(kind, fault)))
         } else if self.line.is_busy() {
             // The request before is still being answered; hyper asks again when it is done.
             Poll::Pending
@@ -125,52 +135,48 @@ impl<S> Guard<S> {
         }
     }
 
-    /// A peer that waits for an answer is not idle; it is from when it has got it.
-    fn note_business(&mut self, cx: &Context<'_>) {
+    /// Begins to wait for the peer. One that waits for an answer is not idle, it is from when it has got it; and one
+    /// whose body nobody took is not slow, it is from when somebody does.
+    fn wait(&mut self, cx: &Context<'_>) {
         let busy = self.line.is_busy();
+        let in_body = !self.reader.is_between() && !self.reader.is_in_head();
         if busy {
             self.line.early.wake_at_next(cx.waker());
-        } else if self.was_busy {
+        }
+        if (self.was_busy && !busy) || (in_body && !self.waiting) {
             self.since = Instant::now();
         }
         self.was_busy = busy;
+        self.waiting = true;
     }
 
     /// Until when the peer must have said something.
     fn deadline(&self) -> Option<(Instant, Fault)> {
-        let Patience { header, idle } = self.patience;
-        if self.reader.is_in_head() {
-            Some((self.since + header, Fault::HeaderTimeout(header)))
-        } else if !self.reader.is_between() || self.line.is_busy() {
-            None
+        let Patience { header, idle, body } = self.patience;
+        let (patience, fault) = if self.reader.is_in_head() {
+            (header, Fault::HeaderTimeout(header))
+        } else if self.reader.is_raw() {
+            return None;
+        } else if !self.reader.is_between() {
+            (body, Fault::BodyPause(body))
+        } else if self.line.is_busy() {
+            return None;
         } else if self.greeted {
-            Some((self.since + idle, Fault::Idle(idle)))
+            (idle, Fault::Idle(idle))
         } else {
-            Some((self.since + header, Fault::Idle(header)))
-        }
+            (header, Fault::Idle(header))
+        };
+        Some((self.since + patience, fault))
     }
 
-    /// Runs the clock. It is set late and rarely: a deadline that has moved on is looked up when the old one passes.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
-        while let Some((deadline, fault)) = self.deadline() {
-            let late = self.clock.as_ref().is_none_or(|(set, _)| *set > deadline);
-            if late {
-                self.clock = Some((deadline, Box::pin(tokio::time::sleep_until(deadline))));
-            }
-            let Some((_, clock)) = &mut self.clock else {
-                break;
-            };
-            ready!(clock.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(fault);
-            }
-            self.clock = None;
-        }
-        Poll::Pending
+        let Some((deadline, fault)) = self.deadline() else {
+            return Poll::Pending;
+        };
+        ready!(self.clock.poll_until(deadline, cx));
+        Poll::Ready(fault)
     }
 }
-
-use std::future::Future;
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(
@@ -187,7 +193,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             match Pin::new(&mut this.inner).poll_read(cx, buf) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
-                    this.note_business(cx);
+                    this.wait(cx);
                     let fault = ready!(this.poll_clock(cx));
                     this.fault = Some(fault);
                     return this.after_fault(fault);
@@ -199,16 +205,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             this.ahead.advance(here);
         }
         let came = buf.filled().len() - before;
+        this.waiting = false;
         this.inspect(buf, before);
         match this.fault {
             // All that came was cut off: an empty read would look like the end.
             Some(fault) if came > 0 && buf.filled().len() == before => this.after_fault(fault),
-            _ => {
-                if this.reader.is_between() {
-                    this.since = Instant::now();
-                }
-                Poll::Ready(Ok(()))
-            }
+            _ => Poll::Ready(Ok(())),
         }
     }
 }

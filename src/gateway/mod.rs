@@ -9,4 +9,5 @@ pub mod layers;
 pub mod line;
 pub mod preface;
 pub mod serve;
+pub mod stop;
 pub mod tls;

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::flow::Gate;
@@ -18,6 +17,7 @@ use crate::gateway::connection;
 use crate::gateway::connection::Terms;
 use crate::gateway::guard::Patience;
 use crate::gateway::head::HeadLimits;
+use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
 use crate::wire::arrival::Peer;
 
@@ -32,6 +32,10 @@ pub struct Limits {
     pub headers: usize,
     /// How long a connection may be idle.
     pub idle: Duration,
+    /// The longest pause in a body.
+    pub body_pause: Duration,
+    /// Whether header names keep their letter case.
+    pub header_case: bool,
     /// How many connections there may be.
     pub connections: usize,
     /// How long what is under way may take when the process is to end.
@@ -45,6 +49,8 @@ impl Default for Limits {
             header_size: 32 << 10,
             headers: 100,
             idle: Duration::from_secs(60),
+            body_pause: Duration::from_secs(30),
+            header_case: false,
             connections: 10_000,
             drain: Duration::from_secs(30),
         }
@@ -63,6 +69,7 @@ impl Limits {
         Patience {
             header: self.header_timeout,
             idle: self.idle,
+            body: self.body_pause,
         }
     }
 }
@@ -102,14 +109,14 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves until `stop` is cancelled; then what is under way is finished, within `limits.drain`. Says whether
+    /// Serves until `stop` is given; then what is under way is finished, within `limits.drain`. Says whether
     /// all of it was.
-    pub async fn run(self, gate: Arc<Gate>, stop: CancellationToken) -> bool {
+    pub async fn run(self, gate: Arc<Gate>, stop: Stop) -> bool {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.wait() => break,
                 accepted = self.next(&places) => accepted,
             };
             let Some((stream, address, place)) = accepted else {

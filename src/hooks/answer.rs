@@ -1,6 +1,8 @@
 //! What a responder's answer means (protocol §3): status and bytes in, a reply or a diagnosed fault out. Owns the
 //! reading of bytes; the table of keys is [`crate::model::reply_table`]'s.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -167,7 +169,7 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
         depth: MAX_DEPTH,
         ..codec::Limits::default()
     };
-    let hidden = Hidden::default();
+    let hidden = Arc::new(Hidden::default());
     let settings = Settings {
         limits: &limits,
         hidden: &hidden,

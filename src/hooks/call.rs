@@ -1,8 +1,11 @@
 //! One call to one hook. Owns its attempts and their time; gives the job and what was replied, and keeps neither.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 use crate::hooks::answer;
 use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
+use crate::hooks::target;
 use crate::hooks::target::Target;
 use crate::model::call::Attempt;
 use crate::model::call::Named;
@@ -29,7 +33,9 @@ use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
 use crate::rules::form::Form;
+use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
+use crate::wire::paced::Broken;
 use crate::wire::pool::Exchange;
 use crate::wire::pool::SendError;
 use crate::wire::proof::Key;
@@ -188,13 +194,7 @@ fn job(target: &Target, ask: Ask<'_>) -> Job {
         hook: target.rule.name.clone(),
         request_id: ask.occasion.meta.request_id.clone(),
         submission_id: ask.occasion.form.submission_id.clone(),
-        url: target
-            .rule
-            .url()
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+        url: target.url.clone(),
         run: 0,
         sent: 0,
         received: 0,
@@ -251,17 +251,7 @@ async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job) -> Attempted {
         .timeout
         .min(ask.deadline.saturating_duration_since(began));
     let request = request(target, ask, job, allowed);
-    match tokio::time::timeout(allowed, exchange(target, ask, request, began)).await {
-        Ok(attempted) => attempted,
-        Err(_) => Attempted::without_answer(
-            Outcome::TimedOut,
-            Finding::new(
-                "connection",
-                format!("no complete reply within {allowed:?}"),
-            ),
-            Again::No,
-        ),
-    }
+    exchange(target, ask, request, began, allowed).await
 }
 
 async fn exchange(
@@ -269,8 +259,9 @@ async fn exchange(
     ask: Ask<'_>,
     request: Box<Request<Outgoing>>,
     began: Instant,
+    allowed: Duration,
 ) -> Attempted {
-    let exchange = match target.pool.send(request).await {
+    let exchange = match target.pool.send(request, allowed).await {
         Ok(exchange) => exchange,
         Err(error) => return Attempted::failed(&error),
     };
@@ -280,8 +271,9 @@ async fn exchange(
     let text =
         |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let again = retry_after(head.status.as_u16(), text(header::RETRY_AFTER));
-    let body = match body.whole(MAX_REPLY).await {
+    let body = match body.until(began + allowed).whole(MAX_REPLY).await {
         Ok(body) => body,
+        Err(Broken::Stalled) => return Attempted::failed(&SendError::TimedOut(allowed)),
         Err(broken) => {
             let finding = Finding::new("body", format!("the reply broke off: {broken}"));
             return Attempted::without_answer(Outcome::Failed, finding, Again::No);
@@ -366,53 +358,56 @@ fn request(
         .write_json(&mut body, ask.named, attempt, ask.doc, only);
     job.sent = body.len();
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-    let mut headers = target.headers.clone();
-    let mut set = |name: &'static str, value: &str| {
-        // Ids, numbers and percent-encoded names are always good header values.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    set("webhook-id", &job.id);
-    set("webhook-timestamp", &seconds.to_string());
-    if let Some(signature) = target.signer.sign(&job.id, seconds, &body) {
-        set("webhook-signature", &signature);
-    }
-    set("formgate-event", &encoded(&ask.named.to_string()));
-    set("formgate-timeout-ms", &allowed.as_millis().to_string());
-    set("traceparent", &ask.trace.parent(ask.id));
-    set("x-request-id", &job.request_id);
-    ask.key.mark(&mut headers, seconds);
+    let signature = target.signer.sign(&job.id, seconds, &body);
     let mut request = Box::new(Request::new(Outgoing::from(body)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri(target, ask);
-    *request.headers_mut() = headers;
+    let headers = request.headers_mut();
+    headers.clone_from(&target.headers);
+    set(headers, &target::ID, &job.id);
+    headers.insert(&target::TIMESTAMP, seconds.into());
+    if let Some(signature) = signature {
+        set(headers, &target::SIGNATURE, &signature);
+    }
+    set(headers, &target::EVENT, &encoded(&ask.named.to_string()));
+    let millis = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(&target::TIMEOUT_MS, millis.into());
+    set(headers, &target::TRACEPARENT, &ask.trace.parent(ask.id));
+    set(headers, &REQUEST_ID, &job.request_id);
+    ask.key.mark(headers, seconds);
     request
 }
 
-fn uri(target: &Target, ask: Ask<'_>) -> Uri {
-    let path = match target.rule.target.plain() {
-        Some(plain) => plain.to_owned(),
-        None => target.rule.target.fill(|slot| {
-            let value = if slot == "form" {
-                ask.form_id.to_owned()
-            } else {
-                ask.named.to_string()
-            };
-            encoded(&value).into()
-        }),
-    };
-    // Checked when the rule file was read; the slots are percent-encoded.
-    path.parse().unwrap_or_default()
+/// Ids, numbers and percent-encoded names are always good header values.
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
 }
 
-fn encoded(text: &str) -> String {
+fn uri(target: &Target, ask: Ask<'_>) -> Uri {
+    if let Some(uri) = &target.uri {
+        return uri.clone();
+    }
+    let filled = target.rule.target.fill(|slot| {
+        let value = if slot == "form" {
+            ask.form_id.to_owned()
+        } else {
+            ask.named.to_string()
+        };
+        encoded(&value).into_owned().into()
+    });
+    // Checked when the rule file was read; the slots are percent-encoded.
+    filled.parse().unwrap_or_default()
+}
+
+fn encoded(text: &str) -> Cow<'_, str> {
     const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'_')
         .remove(b'.')
         .remove(b'~');
-    percent_encoding::utf8_percent_encode(text, KEPT).to_string()
+    percent_encoding::utf8_percent_encode(text, KEPT).into()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
+use http::Uri;
 use http::header;
 
 use crate::hooks::breaker::Breaker;
@@ -14,9 +15,25 @@ use crate::hooks::sign::Signer;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::rules::hook::HookRule;
+use crate::wire::arrival::REQUEST_ID;
 use crate::wire::connect::Connector;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Settings;
+use crate::wire::proof::DEPTH;
+use crate::wire::proof::PROOF;
+
+/// The headers that differ from call to call.
+pub static ID: HeaderName = HeaderName::from_static("webhook-id");
+/// When it is sent, in seconds since 1970.
+pub static TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// The signatures.
+pub static SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// The event's name.
+pub static EVENT: HeaderName = HeaderName::from_static("formgate-event");
+/// How much time is left.
+pub static TIMEOUT_MS: HeaderName = HeaderName::from_static("formgate-timeout-ms");
+/// The trace.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// One hook, ready to be called.
 #[derive(Debug)]
@@ -25,7 +42,11 @@ pub struct Target {
     pub rule: Arc<HookRule>,
     /// Connections to its server.
     pub pool: Arc<Pool>,
-    /// What every call carries.
+    /// Path and query, where they have no slots.
+    pub uri: Option<Uri>,
+    /// The URL as it is written down: without its query.
+    pub url: String,
+    /// What every call carries; what differs from call to call is there already and is replaced.
     pub headers: HeaderMap,
     /// Its keys.
     pub signer: Signer,
@@ -65,6 +86,8 @@ impl Targets {
             let known = breakers.get(&key(rule));
             targets.push(Target {
                 pool,
+                uri: rule.target.plain().and_then(|plain| plain.parse().ok()),
+                url: rule.url().split('?').next().unwrap_or_default().to_owned(),
                 headers: headers(rule),
                 signer: Signer::new(&rule.keys),
                 breaker: known.map_or_else(
@@ -90,7 +113,7 @@ fn key(rule: &HookRule) -> (Arc<str>, String, String) {
 }
 
 fn headers(rule: &HookRule) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16 + rule.headers.len());
+    let mut headers = HeaderMap::with_capacity(24 + rule.headers.len());
     if let Ok(host) = HeaderValue::from_str(&rule.origin.authority()) {
         headers.insert(header::HOST, host);
     }
@@ -103,6 +126,19 @@ fn headers(rule: &HookRule) -> HeaderMap {
         header::USER_AGENT,
         HeaderValue::from_static(concat!("formgate/", env!("CARGO_PKG_VERSION"))),
     );
+    // Replaced in every call; here so that a copy has room for them.
+    for name in [
+        &ID,
+        &TIMESTAMP,
+        &EVENT,
+        &TIMEOUT_MS,
+        &TRACEPARENT,
+        &REQUEST_ID,
+        &DEPTH,
+        &PROOF,
+    ] {
+        headers.insert(name, HeaderValue::from_static(""));
+    }
     for (name, secret) in &rule.headers {
         // Both were checked when the rule file was read.
         let parsed = (

@@ -282,10 +282,11 @@ mod tests {
     use crate::model::flat::Flat;
     use crate::model::hidden::Hidden;
     use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn a_call_has_the_shape_of_the_protocol() {
-        let mut flat = Flat::new(&Hidden::default(), 64);
+        let mut flat = Flat::new(&Arc::new(Hidden::default()), 64);
         flat.push_text("first_name", "Ana \"A\"");
         flat.push_text("age", "12");
         let at: Timestamp = "2026-11-20T20:37:00.123456Z".parse().expect("a time");
@@ -317,7 +318,7 @@ mod tests {
                 sent_at: at,
                 run: 1,
             },
-            &Doc::Flat(flat),
+            &Doc::from(flat),
         );
         let expected = json!({
             "event": "form_preprocess_enroll\"ment",

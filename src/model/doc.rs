@@ -2,6 +2,8 @@
 //! hidden fields, and changed by a jdoc. Its two shapes are [`Flat`] – fields as browsers send them – and
 //! [`JsonDoc`]; which bytes became which field, and back, is left to `codec`.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 use serde_json::Value;
 
@@ -72,18 +74,30 @@ pub fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The form's fields.
+/// The form's fields. A copy costs nothing until one of the two is changed.
 #[derive(Debug, Clone)]
 pub enum Doc {
     /// Named fields in the order of their first appearance: urlencoded, multipart, text/plain, query.
-    Flat(Flat),
+    Flat(Arc<Flat>),
     /// A JSON body, or the part of one that `doc_path` selects.
-    Json(JsonDoc),
+    Json(Arc<JsonDoc>),
 }
 
 impl Default for Doc {
     fn default() -> Self {
-        Self::Flat(Flat::default())
+        Self::Flat(Arc::default())
+    }
+}
+
+impl From<Flat> for Doc {
+    fn from(flat: Flat) -> Self {
+        Self::Flat(Arc::new(flat))
+    }
+}
+
+impl From<JsonDoc> for Doc {
+    fn from(json: JsonDoc) -> Self {
+        Self::Json(Arc::new(json))
     }
 }
 
@@ -154,8 +168,8 @@ impl Doc {
     /// Gives one field a typed value (`"12"` becomes 12) without counting as a change.
     pub fn set_typed(&mut self, name: &str, values: Vec<Value>) {
         match self {
-            Self::Flat(flat) => flat.set(name, values),
-            Self::Json(json) => json.edit(|root| {
+            Self::Flat(flat) => Arc::make_mut(flat).set(name, values),
+            Self::Json(json) => Arc::make_mut(json).edit(|root| {
                 if let Some(slot) = root.get_mut(name) {
                     *slot = one_or_list(values);
                 }
@@ -165,13 +179,17 @@ impl Doc {
 
     /// Changes the fields that `jdoc` names: a value replaces or adds, `null` removes (RFC 7396 for JSON docs).
     pub fn apply(&mut self, jdoc: &Jdoc) {
+        if jdoc.is_empty() {
+            return;
+        }
         match self {
             Self::Flat(flat) => {
+                let flat = Arc::make_mut(flat);
                 for (name, value) in jdoc {
                     flat.set(name, list_of(value));
                 }
             }
-            Self::Json(json) => json.edit(|root| {
+            Self::Json(json) => Arc::make_mut(json).edit(|root| {
                 for (name, value) in jdoc {
                     merge_member(root, name, value);
                 }
@@ -272,11 +290,11 @@ mod tests {
     use serde_json::json;
 
     fn flat(pairs: &[(&str, &str)]) -> Doc {
-        let mut flat = Flat::new(&Hidden::new(["secret"]), 64);
+        let mut flat = Flat::new(&Arc::new(Hidden::new(["secret"])), 64);
         for (name, value) in pairs {
             flat.push_text(name, value);
         }
-        Doc::Flat(flat)
+        Doc::from(flat)
     }
 
     fn jdoc(value: Value) -> Jdoc {
@@ -307,7 +325,7 @@ mod tests {
         assert_eq!(written(&doc), r#"{"city":"Bern"}"#);
         assert!(doc.has("password"), "but rules can still ask for them");
         let text = Bytes::from_static(br#"{"a":{"password":"x","b":1},"secret":2}"#);
-        let doc = Doc::Json(JsonDoc::new(text, &Hidden::new(["secret"]), true));
+        let doc = Doc::from(JsonDoc::new(text, &Arc::new(Hidden::new(["secret"])), true));
         assert_eq!(written(&doc), r#"{"a":{"b":1}}"#);
     }
 
@@ -332,7 +350,7 @@ mod tests {
     #[test]
     fn a_json_doc_is_merged() {
         let text = Bytes::from_static(br#"{"a": {"b": 1, "c": 12.50}, "d": [1]}"#);
-        let mut doc = Doc::Json(JsonDoc::new(text, &Hidden::default(), false));
+        let mut doc = Doc::from(JsonDoc::new(text, &Arc::new(Hidden::default()), false));
         assert_eq!(
             written(&doc),
             r#"{"a": {"b": 1, "c": 12.50}, "d": [1]}"#,
@@ -379,16 +397,18 @@ mod tests {
             ("t[]", "z"),
             ("odd]", "o"),
         ];
-        let Doc::Flat(mut form) = flat(&pairs) else {
+        let Doc::Flat(form) = flat(&pairs) else {
             unreachable!("flat")
         };
+        let mut form = Arc::unwrap_or_clone(form);
         form.nest().expect("names fit");
-        let doc = Doc::Flat(form);
+        let doc = Doc::from(form);
         let nested = json!({"a": {"b": ["1", "2"]}, "list": [{"x": "p"}, {"x": "q"}], "t": ["z"], "odd]": "o"});
         assert_eq!(doc.visible_value(None), nested);
-        let Doc::Flat(mut form) = flat(&[("a", "1"), ("a[b]", "2")]) else {
+        let Doc::Flat(form) = flat(&[("a", "1"), ("a[b]", "2")]) else {
             unreachable!("flat")
         };
+        let mut form = Arc::unwrap_or_clone(form);
         assert_eq!(form.nest(), Err("a[b]".to_owned()));
     }
 }

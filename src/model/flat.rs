@@ -2,6 +2,7 @@
 //! written; decoding them is left to `codec`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -59,7 +60,7 @@ pub struct Flat {
     fields: Vec<Field>,
     /// Field positions by name, once there are too many to look through.
     index: Option<HashMap<Box<str>, u32>>,
-    hidden: Hidden,
+    hidden: Arc<Hidden>,
     nested: bool,
 }
 
@@ -69,11 +70,11 @@ const LINEAR: usize = 24;
 impl Flat {
     /// An empty form; `capacity` is how many bytes of names and values are to be expected.
     #[must_use]
-    pub fn new(hidden: &Hidden, capacity: usize) -> Self {
+    pub fn new(hidden: &Arc<Hidden>, capacity: usize) -> Self {
         Self {
             text: String::with_capacity(capacity),
             fields: Vec::with_capacity(16.min(capacity)),
-            hidden: hidden.clone(),
+            hidden: Arc::clone(hidden),
             ..Self::default()
         }
     }
@@ -178,13 +179,20 @@ impl Flat {
             .collect()
     }
 
+    fn is_named(&self, field: &Field, name: &str) -> bool {
+        let Span { start, end } = field.name;
+        // The lengths tell nearly all names apart.
+        (end - start) as usize == name.len()
+            && self.text.as_bytes().get(start as usize..end as usize) == Some(name.as_bytes())
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(name).map(|at| *at as usize),
             None => self
                 .fields
                 .iter()
-                .position(|field| self.name(field) == name),
+                .position(|field| self.is_named(field, name)),
         }
     }
 

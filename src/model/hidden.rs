@@ -63,17 +63,16 @@ const WHOLE_PARTS: [&str; 4] = ["pass", "pw", "pwd", "psw"];
 #[must_use]
 pub fn is_password(name: &str) -> bool {
     // Almost no name has one of these runs of letters; only those that do are looked at closely.
-    let name_bytes = name.as_bytes();
-    let suspicious = name_bytes.windows(2).any(|pair| {
-        matches!(
-            [pair[0] | 0x20, pair[1] | 0x20],
-            [b'p', b'w' | b's'] | [b'n' | b't', b'w']
-        )
-    }) || name_bytes.windows(3).any(|run| {
-        matches!(
-            [run[0] | 0x20, run[1] | 0x20, run[2] | 0x20],
-            [b'a', b's', b's'] | [b'r', b'a', b's']
-        )
+    let (mut before, mut last) = (0, 0);
+    let suspicious = name.bytes().any(|byte| {
+        let letter = byte | 0x20;
+        let found = (letter == b's' || letter == b'w')
+            && matches!(
+                [before, last, letter],
+                [_, b'p', _] | [_, b'n' | b't', b'w'] | [b'a', b's', b's'] | [b'r', b'a', b's']
+            );
+        (before, last) = (last, letter);
+        found
     });
     suspicious && is_password_slowly(name)
 }

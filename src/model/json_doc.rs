@@ -1,6 +1,7 @@
 //! A JSON body as a doc. Owns the text as it came, and the value once somebody asks for it; checking the text is
 //! left to `codec`.
 
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -14,18 +15,18 @@ use crate::model::write::write_value;
 pub struct JsonDoc {
     text: Bytes,
     value: OnceLock<Value>,
-    hidden: Hidden,
+    hidden: Arc<Hidden>,
     hides: bool,
 }
 
 impl JsonDoc {
     /// A doc of checked JSON text; `hides` says whether any member in it is hidden.
     #[must_use]
-    pub fn new(text: Bytes, hidden: &Hidden, hides: bool) -> Self {
+    pub fn new(text: Bytes, hidden: &Arc<Hidden>, hides: bool) -> Self {
         Self {
             text,
             value: OnceLock::new(),
-            hidden: hidden.clone(),
+            hidden: Arc::clone(hidden),
             hides,
         }
     }

@@ -376,6 +376,7 @@ mod tests {
     use crate::model::hidden::Hidden;
     use crate::rules::shapes::FIELD;
     use crate::source::page::Page;
+    use std::sync::Arc;
 
     fn rule(toml: &str) -> Result<FieldRule, String> {
         let page = Page::new("t.toml", toml);
@@ -392,11 +393,11 @@ mod tests {
 
     fn check(toml: &str, values: &[&str]) -> Result<Option<Vec<Value>>, String> {
         let rule = rule(toml).expect("a good rule");
-        let mut flat = Flat::new(&Hidden::default(), 16);
+        let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
         for value in values {
             flat.push_text("f", value);
         }
-        rule.check(&Doc::Flat(flat))
+        rule.check(&Doc::from(flat))
             .map_err(|reply| reply.messages()[0].msg.clone())
     }
 
@@ -497,7 +498,7 @@ mod tests {
         let rule =
             rule("type = 'file'\naccept = ['image/*', '.PDF']\nmaxsize = '1KiB'").expect("good");
         let verdict = |filename: &str, kind: &str, size: u64| {
-            let mut flat = Flat::new(&Hidden::default(), 16);
+            let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
             let file = File {
                 filename: filename.into(),
                 content_type: Some(kind.into()),
@@ -505,7 +506,7 @@ mod tests {
                 sha256: String::new(),
             };
             flat.push_file("f", file);
-            rule.check(&Doc::Flat(flat)).is_ok()
+            rule.check(&Doc::from(flat)).is_ok()
         };
         assert!(verdict("a.png", "image/png", 10));
         assert!(verdict("a.Pdf", "application/pdf", 10));
@@ -521,9 +522,9 @@ mod tests {
     fn normalising_changes_only_what_differs() {
         let rule = rule("normalize = ['trim', 'lowercase']").expect("good");
         let normalized = |value: &str| {
-            let mut flat = Flat::new(&Hidden::default(), 16);
+            let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
             flat.push_text("f", value);
-            rule.normalized(&Doc::Flat(flat))
+            rule.normalized(&Doc::from(flat))
         };
         assert_eq!(
             normalized(" Ana@Example.ORG "),

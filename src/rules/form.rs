@@ -134,7 +134,7 @@ pub struct Form {
     /// Where a form_submit jdoc goes.
     pub update: Option<Update>,
     /// Fields that never leave the gateway; CSRF fields are among them.
-    pub hidden: Hidden,
+    pub hidden: Arc<Hidden>,
     /// Fields that hooks may not change even where everything is writable.
     pub csrf: Vec<String>,
     /// The only fields a jdoc may change.
@@ -364,7 +364,7 @@ impl Form {
                 .clone()
                 .or_else(|| all.submission_id.clone()),
             update: own.update.clone().or_else(|| all.update.clone()),
-            hidden,
+            hidden: Arc::new(hidden),
             csrf,
             writable: own.writable.clone().or_else(|| all.writable.clone()),
             strict: own.strict.or(all.strict).unwrap_or(false),

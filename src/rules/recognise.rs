@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderName;
 
 use crate::rules::form::Form;
 use crate::rules::path;
@@ -116,10 +117,10 @@ struct Node {
 }
 
 /// The header names by which a method is overridden.
-const OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
+static OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
 ];
 
 impl Routes {
@@ -177,11 +178,10 @@ impl Routes {
     }
 
     fn choose(&self, asked: Asked<'_>, path: &str, hits: &[usize]) -> Recognised<'_> {
-        let methods = Methods::of(asked);
         let mut perhaps = Vec::new();
         let mut misdirected = false;
         for claim in hits.iter().map(|number| &self.claims[*number]) {
-            let by_method = methods.name(&claim.route.method, claim.part);
+            let by_method = is_of_method(asked, &claim.route.method, claim.part);
             let missing = missing_in_query(&claim.route, asked.query);
             let here = claim.form.hosts.is_empty()
                 || claim.form.hosts.iter().any(|host| host == asked.host);
@@ -250,42 +250,26 @@ impl Claim {
     }
 }
 
-/// Every method that a backend could take a request for.
-struct Methods<'a> {
-    own: &'a str,
-    others: Vec<String>,
+/// Whether a backend could take the request for one of `method`: by its own method, or by one that a header or the
+/// query puts in its place. A backend answers HEAD as it answers GET, so for a submission it counts as one.
+fn is_of_method(asked: Asked<'_>, method: &str, part: FormPart) -> bool {
+    let head = part == FormPart::Submission
+        && method == "GET"
+        && asked.method.eq_ignore_ascii_case("HEAD");
+    head || asked.method.eq_ignore_ascii_case(method) || is_overridden(asked, method)
 }
 
-impl<'a> Methods<'a> {
-    fn of(asked: Asked<'a>) -> Self {
-        let mut others: Vec<String> = Vec::new();
-        for name in OVERRIDES {
-            let values = asked.headers.get_all(name).iter();
-            others.extend(values.filter_map(|value| Some(value.to_str().ok()?.trim().to_owned())));
-        }
-        others.extend(
-            query_pairs(asked.query)
-                .filter(|(name, _)| is_override(name))
-                .map(|(_, value)| value),
-        );
-        Self {
-            own: asked.method,
-            others,
-        }
-    }
-
-    /// Whether the request is one of `method`. A backend answers HEAD as it answers GET, so for a submission it
-    /// counts as one.
-    fn name(&self, method: &str, part: FormPart) -> bool {
-        let head = part == FormPart::Submission
-            && method == "GET"
-            && self.own.eq_ignore_ascii_case("HEAD");
-        head || self.own.eq_ignore_ascii_case(method)
-            || self
-                .others
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(method))
-    }
+fn is_overridden(asked: Asked<'_>, method: &str) -> bool {
+    let by_header = OVERRIDES
+        .iter()
+        .flat_map(|name| asked.headers.get_all(name))
+        .any(|value| {
+            let text = value.to_str().map(str::trim);
+            text.is_ok_and(|text| text.eq_ignore_ascii_case(method))
+        });
+    by_header
+        || query_pairs(asked.query)
+            .any(|(name, value)| is_override(&name) && value.eq_ignore_ascii_case(method))
 }
 
 /// Whether a field or query name overrides the method.

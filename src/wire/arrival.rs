@@ -21,14 +21,14 @@ use crate::wire::early::Early;
 use crate::wire::hop;
 
 /// `x-forwarded-for`.
-pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`.
-pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`.
-pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+pub static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// `x-request-id`.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -56,10 +56,6 @@ impl Peer {
             trusted: trusted.iter().any(|net| net.contains(&address)),
             tls,
         }
-    }
-
-    const fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
     }
 }
 
@@ -103,15 +99,8 @@ impl Arrival {
         hop::strip(&mut head.headers);
         head.headers.remove(header::EXPECT);
         if !peer.trusted {
-            for name in [
-                &FORWARDED_FOR,
-                &FORWARDED_PROTO,
-                &FORWARDED_HOST,
-                &REAL_IP,
-                &header::FORWARDED,
-            ] {
-                head.headers.remove(name);
-            }
+            head.headers.remove(&REAL_IP);
+            head.headers.remove(header::FORWARDED);
         }
         let early = early.filter(|_| head.version == Version::HTTP_11);
         Ok(Box::new(Self {
@@ -130,11 +119,20 @@ impl Arrival {
         self.head.headers.get(name)?.to_str().ok()
     }
 
+    /// What a proxy says about the request, if it is believed.
+    fn said(&self, name: &HeaderName) -> Option<&str> {
+        if self.peer.trusted {
+            self.header(name)
+        } else {
+            None
+        }
+    }
+
     /// The host and port that the person asked for, lower case: what a trusted proxy says, else `host`.
     #[must_use]
     pub fn authority(&self) -> String {
         let said = self
-            .header(&FORWARDED_HOST)
+            .said(&FORWARDED_HOST)
             .and_then(|hosts| hosts.split(',').next())
             .map(str::trim);
         said.or_else(|| self.header(header::HOST))
@@ -145,7 +143,7 @@ impl Arrival {
     /// The host without its port, lower case.
     #[must_use]
     pub fn host(&self) -> Cow<'_, str> {
-        match self.header(&FORWARDED_HOST) {
+        match self.said(&FORWARDED_HOST) {
             Some(_) => Cow::Owned(host_name(&self.authority()).into_owned()),
             None => host_name(self.header(header::HOST).unwrap_or_default()),
         }
@@ -154,16 +152,18 @@ impl Arrival {
     /// Whether the person's own connection is TLS, as far as is known.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.header(&FORWARDED_PROTO)
-            .map_or(self.peer.tls, |proto| {
-                proto.trim().eq_ignore_ascii_case("https")
-            })
+        self.said(&FORWARDED_PROTO).map_or(self.peer.tls, |proto| {
+            proto.trim().eq_ignore_ascii_case("https")
+        })
     }
 
     /// The person's address: the last one that a trusted proxy vouches for.
     #[must_use]
     pub fn person(&self, trusted: &[IpNet]) -> IpAddr {
         let mut person = self.peer.address;
+        if !self.peer.trusted {
+            return person;
+        }
         let values = self
             .head
             .headers
@@ -183,48 +183,49 @@ impl Arrival {
         person
     }
 
-    /// Adds what the next server is told about this hop (`x-forwarded-…`, `via`).
+    /// Adds what the next server is told about this hop (`x-forwarded-…`, `via`). Only what a trusted proxy said
+    /// before is kept.
     pub fn announce(&mut self) {
         let headers = &mut self.head.headers;
-        let chain = match headers.get(&FORWARDED_FOR) {
-            None => self.peer.shown.clone(),
-            Some(_) => chained(headers, &FORWARDED_FOR, &self.peer.shown),
-        };
-        headers.insert(FORWARDED_FOR, chain);
-        if !headers.contains_key(&FORWARDED_PROTO) {
-            headers.insert(
-                FORWARDED_PROTO,
-                HeaderValue::from_static(self.peer.scheme()),
-            );
-        }
-        if !headers.contains_key(&FORWARDED_HOST)
-            && let Some(host) = headers.get(header::HOST).cloned()
-        {
-            headers.insert(FORWARDED_HOST, host);
-        }
         let via = match self.head.version {
             Version::HTTP_2 => HeaderValue::from_static("2.0 formgate"),
             Version::HTTP_10 => HeaderValue::from_static("1.0 formgate"),
             _ => HeaderValue::from_static("1.1 formgate"),
         };
-        let via = if headers.contains_key(header::VIA) {
-            chained(headers, &header::VIA, &via)
+        let proto = HeaderValue::from_static(if self.peer.tls { "https" } else { "http" });
+        let host = headers.get(header::HOST).cloned();
+        if self.peer.trusted {
+            let chain = chained(headers, &FORWARDED_FOR, &self.peer.shown);
+            headers.insert(&FORWARDED_FOR, chain);
+            headers.entry(&FORWARDED_PROTO).or_insert(proto);
+            if let Some(host) = host {
+                headers.entry(&FORWARDED_HOST).or_insert(host);
+            }
         } else {
-            via
-        };
+            headers.insert(&FORWARDED_FOR, self.peer.shown.clone());
+            headers.insert(&FORWARDED_PROTO, proto);
+            match host {
+                Some(host) => headers.insert(&FORWARDED_HOST, host),
+                None => headers.remove(&FORWARDED_HOST),
+            };
+        }
+        let via = chained(headers, &header::VIA, &via);
         headers.insert(header::VIA, via);
     }
 }
 
+/// The values of a header, and one more at the end.
 fn chained(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
-    let mut all: Vec<u8> = Vec::new();
-    for value in headers.get_all(name).iter().chain([last]) {
-        if !all.is_empty() {
-            all.extend_from_slice(b", ");
-        }
-        all.extend_from_slice(value.as_bytes());
+    if !headers.contains_key(name) {
+        return last.clone();
     }
-    HeaderValue::from_bytes(&all).unwrap_or_else(|_| last.clone())
+    let values: Vec<&[u8]> = headers
+        .get_all(name)
+        .iter()
+        .chain([last])
+        .map(HeaderValue::as_bytes)
+        .collect();
+    HeaderValue::from_bytes(&values.join(&b", "[..])).unwrap_or_else(|_| last.clone())
 }
 
 /// An address with or without a port and brackets.

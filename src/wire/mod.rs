@@ -4,6 +4,7 @@
 
 pub mod arrival;
 pub mod body;
+pub mod clock;
 pub mod connect;
 pub mod early;
 pub mod egress;

@@ -28,9 +28,11 @@ use tokio::time::Instant;
 
 use crate::model::origin::Origin;
 use crate::wire::body::Outgoing;
+use crate::wire::clock::Clock;
 use crate::wire::connect::ConnectError;
 use crate::wire::connect::Connector;
 use crate::wire::paced::Broken;
+use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
 
 /// How connections are kept, and how long an answer may take.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub age: Duration,
     /// The longest wait for an answer's head, and the longest pause in its body.
     pub response: Duration,
+    /// Whether header names keep their letter case on the way to the server.
+    pub header_case: bool,
     /// The largest head of an answer, in bytes.
     pub head: usize,
 }
@@ -55,6 +59,7 @@ impl Default for Settings {
             idle: Duration::from_secs(15),
             age: Duration::from_secs(300),
             response: Duration::from_secs(30),
+            header_case: false,
             head: 64 << 10,
         }
     }
@@ -71,10 +76,13 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
+    clock: Clock,
     sender: SendRequest<Outgoing>,
     born: Instant,
     since: Instant,
     until: Instant,
+    /// How long the server says it keeps the connection.
+    kept: Option<Duration>,
 }
 
 /// An answer's head and its body, and how it came.
@@ -123,13 +131,20 @@ impl Pool {
         }
     }
 
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The server.
     #[must_use]
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Sends a request, whose URI is its path and query, and waits for the head of the answer.
+    /// Sends a request, whose URI is its path and query, and waits for the head of the answer: `within` this time
+    /// from the moment when nothing of the request is left to send.
     ///
     /// A request goes out a second time only if nothing of the first was sent, or if it may be repeated anyway
     /// (RFC 9110, section 9.2.2), has no body, and the connection had been idle.
@@ -139,21 +154,21 @@ impl Pool {
     pub async fn send(
         self: &Arc<Self>,
         mut request: Box<Request<Outgoing>>,
+        within: Duration,
     ) -> Result<Exchange, SendError> {
         let progress = watch(&mut request);
+        let began = Instant::now();
         loop {
             // On the heap, so that the usual request over an open connection has no room for it.
-            let (mut idle, connect) = match self.take_idle() {
+            let (mut idle, connect) = match self.take_idle(began) {
                 Some(idle) => (idle, None),
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.connect(began + within)).await?,
             };
-            let spare = idle.spare(&request).filter(|_| connect.is_none());
+            let spare = idle.spare(&request, began).filter(|_| connect.is_none());
             let head_only = request.method() == http::Method::HEAD;
             let answer = idle.sender.try_send_request(*request);
-            let Some(answer) = self.in_time(answer, progress.as_ref()).await else {
-                return Err(SendError::TimedOut(self.settings.response));
-            };
-            match answer {
+            let answer = in_time(answer, &mut idle.clock, began, within, progress.as_ref()).await;
+            match answer.ok_or(SendError::TimedOut(within))? {
                 Ok(response) => return Ok(self.exchange(response, idle, connect, head_only)),
                 Err(mut error) => {
                     let unsent = error
@@ -175,26 +190,36 @@ impl Pool {
         connect: Option<Duration>,
         head_only: bool,
     ) -> Exchange {
-        let until = self.usable_until(&idle, response.headers());
+        let mut idle = idle;
+        idle.kept = keep_alive(response.headers());
+        let clock = std::mem::take(&mut idle.clock);
         let lease = Lease {
             pool: Arc::clone(self),
-            idle: Some(Idle { until, ..idle }),
+            idle: Some(idle),
         };
-        let pause = self.settings.response;
+        let pace = Pace::Pause(self.settings.response);
         Exchange {
-            response: response.map(|body| Received::new(body, pause, lease, head_only)),
+            response: response
+                .map(|body| Received::new(Paced::with_clock(body, pace, clock), lease, head_only)),
             connect,
         }
     }
 
     /// A new connection, and how long it took.
-    async fn connect(&self) -> Result<(Idle, Option<Duration>), SendError> {
+    async fn connect(&self, deadline: Instant) -> Result<(Idle, Option<Duration>), SendError> {
         let began = Instant::now();
-        let stream = self.connector.connect(&self.origin).await?;
+        let connected =
+            tokio::time::timeout_at(deadline, self.connector.connect(&self.origin)).await;
+        let stream = connected.map_err(|_| {
+            ConnectError::TimedOut(
+                self.origin.host.clone(),
+                deadline.saturating_duration_since(began),
+            )
+        })??;
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder
-            .preserve_header_case(false)
-            .max_header_size(self.settings.head);
+            .max_header_size(self.settings.head)
+            .preserve_header_case(self.settings.header_case);
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream))
             .await
@@ -205,41 +230,17 @@ impl Pool {
         });
         let now = Instant::now();
         let idle = Idle {
+            clock: Clock::default(),
             sender,
             born: now,
             since: now,
-            until: now + self.settings.idle,
+            until: now,
+            kept: None,
         };
         Ok((idle, Some(now - began)))
     }
 
-    /// Waits for an answer as long as something is still being sent, and then for one time limit.
-    async fn in_time<T>(
-        &self,
-        answer: impl Future<Output = T>,
-        progress: Option<&Arc<AtomicU64>>,
-    ) -> Option<T> {
-        let mut answer = std::pin::pin!(answer);
-        let sent = || progress.map_or(0, |frames| frames.load(Ordering::Relaxed));
-        loop {
-            let before = sent();
-            match tokio::time::timeout(self.settings.response, &mut answer).await {
-                Ok(answer) => return Some(answer),
-                Err(_) if sent() != before => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
-    fn usable_until(&self, idle: &Idle, headers: &HeaderMap) -> Instant {
-        let now = Instant::now();
-        let kept =
-            keep_alive(headers).map_or(self.settings.idle, |said| said.min(self.settings.idle));
-        (now + kept).min(idle.born + self.settings.age)
-    }
-
-    fn take_idle(&self) -> Option<Idle> {
-        let now = Instant::now();
+    fn take_idle(&self, now: Instant) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The last one back is the first one out, so that the others can grow old.
         while let Some(last) = idle.pop() {
@@ -255,6 +256,10 @@ impl Pool {
             return;
         }
         back.since = Instant::now();
+        let kept = back
+            .kept
+            .map_or(self.settings.idle, |said| said.min(self.settings.idle));
+        back.until = (back.since + kept).min(back.born + self.settings.age);
         if back.sender.is_ready() {
             self.keep(back);
             return;
@@ -285,6 +290,32 @@ impl Pool {
 
 use std::future::Future;
 
+/// Waits for an answer as long as something is still being sent, and then for one time limit.
+async fn in_time<T>(
+    answer: impl Future<Output = T>,
+    clock: &mut Clock,
+    began: Instant,
+    within: Duration,
+    progress: Option<&Arc<AtomicU64>>,
+) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    let sent = || progress.map_or(0, |frames| frames.load(Ordering::Relaxed));
+    let (mut deadline, mut before) = (began + within, sent());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        loop {
+            std::task::ready!(clock.poll_until(deadline, cx));
+            if sent() == before {
+                return Poll::Ready(None);
+            }
+            (deadline, before) = (Instant::now() + within, sent());
+        }
+    })
+    .await
+}
+
 /// Counts the frames of a body that may take long to send.
 fn watch(request: &mut Request<Outgoing>) -> Option<Arc<AtomicU64>> {
     let (body, progress) = std::mem::take(request.body_mut()).watched();
@@ -302,10 +333,10 @@ fn failure(error: hyper::Error) -> SendError {
 
 impl Idle {
     /// A copy of a request that may be repeated, where the connection was idle long enough to have gone stale.
-    fn spare(&self, request: &Request<Outgoing>) -> Option<Box<Request<Outgoing>>> {
+    fn spare(&self, request: &Request<Outgoing>, now: Instant) -> Option<Box<Request<Outgoing>>> {
         const FRESH: Duration = Duration::from_millis(500);
         let repeatable = request.method().is_idempotent() && request.body().is_empty();
-        if !repeatable || self.since.elapsed() < FRESH {
+        if !repeatable || now - self.since < FRESH {
             return None;
         }
         let mut spare = Box::new(Request::new(Outgoing::Empty));
@@ -334,14 +365,6 @@ struct Lease {
     idle: Option<Idle>,
 }
 
-impl Lease {
-    fn give_back(&mut self) {
-        if let Some(idle) = self.idle.take() {
-            self.pool.put_back(idle);
-        }
-    }
-}
-
 /// The body of an answer.
 #[derive(Debug)]
 pub struct Received {
@@ -350,15 +373,26 @@ pub struct Received {
 }
 
 impl Received {
-    fn new(body: Incoming, pause: Duration, lease: Lease, head_only: bool) -> Self {
-        let mut received = Self {
-            body: Paced::new(body, pause),
-            lease,
-        };
+    fn new(body: Paced, lease: Lease, head_only: bool) -> Self {
+        let mut received = Self { body, lease };
         if head_only || received.body.is_end_stream() {
-            received.lease.give_back();
+            received.give_back();
         }
         received
+    }
+
+    fn give_back(&mut self) {
+        if let Some(mut idle) = self.lease.idle.take() {
+            idle.clock = self.body.take_clock();
+            self.lease.pool.put_back(idle);
+        }
+    }
+
+    /// Lets all of it take until `deadline`, and no longer.
+    #[must_use]
+    pub const fn until(mut self, deadline: Instant) -> Self {
+        self.body.set_pace(Pace::Until(deadline));
+        self
     }
 
     /// How many bytes it says it has.
@@ -409,8 +443,8 @@ impl Body for Received {
         let this = self.get_mut();
         let next = Pin::new(&mut this.body).poll_frame(cx);
         match &next {
-            Poll::Ready(None) => this.lease.give_back(),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.lease.give_back(),
+            Poll::Ready(None) => this.give_back(),
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.give_back(),
             Poll::Ready(Some(Err(_))) => drop(this.lease.idle.take()),
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }

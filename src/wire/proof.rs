@@ -16,9 +16,9 @@ use http::HeaderValue;
 use crate::model::secret::Secret;
 
 /// How deep a request is in calls of the gateway.
-pub const DEPTH: HeaderName = HeaderName::from_static("formgate-depth");
+pub static DEPTH: HeaderName = HeaderName::from_static("formgate-depth");
 /// The time and the code over both: `t=1763700000,v1=…`.
-pub const PROOF: HeaderName = HeaderName::from_static("formgate-proof");
+pub static PROOF: HeaderName = HeaderName::from_static("formgate-proof");
 
 /// How old a proof may be, in seconds, and how far its clock may be ahead.
 const VALID: u64 = 300;
@@ -62,9 +62,9 @@ impl Key {
 
     /// Marks a call made now (in seconds since 1970) as the gateway's own.
     pub fn mark(&self, headers: &mut HeaderMap, now: u64) {
-        headers.insert(DEPTH, HeaderValue::from_static("1"));
+        headers.insert(&DEPTH, HeaderValue::from_static("1"));
         if let Some(proof) = self.proof(now) {
-            headers.insert(PROOF, proof);
+            headers.insert(&PROOF, proof);
         }
     }
 
@@ -89,8 +89,8 @@ impl Key {
         }
         let proven = self.is_proven(headers, now());
         if !proven {
-            headers.remove(DEPTH);
-            headers.remove(PROOF);
+            headers.remove(&DEPTH);
+            headers.remove(&PROOF);
         }
         proven
     }
@@ -135,7 +135,7 @@ mod tests {
         let key = Key::random().expect("random numbers");
         let mut headers = HeaderMap::new();
         key.mark(&mut headers, 1000);
-        assert_eq!(headers.get(DEPTH), Some(&HeaderValue::from_static("1")));
+        assert_eq!(headers.get(&DEPTH), Some(&HeaderValue::from_static("1")));
         assert!(key.check(&mut headers.clone(), || 1000 + VALID));
         assert!(!key.check(&mut headers.clone(), || 1001 + VALID), "too old");
         let other = Key::random().expect("random numbers");
@@ -144,14 +144,14 @@ mod tests {
             "another gateway's"
         );
         let mut deeper = headers.clone();
-        deeper.insert(DEPTH, HeaderValue::from_static("0"));
+        deeper.insert(&DEPTH, HeaderValue::from_static("0"));
         assert!(!key.check(&mut deeper, || 1000), "another depth");
         assert!(deeper.is_empty(), "what is not proven is taken off");
         let mut twice = headers.clone();
-        twice.append(DEPTH, HeaderValue::from_static("1"));
+        twice.append(&DEPTH, HeaderValue::from_static("1"));
         assert!(!key.check(&mut twice, || 1000));
         let mut bare = HeaderMap::new();
-        bare.insert(DEPTH, HeaderValue::from_static("1"));
+        bare.insert(&DEPTH, HeaderValue::from_static("1"));
         assert!(!key.check(&mut bare, || 1000));
     }
 }
