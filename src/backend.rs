@@ -198,7 +198,7 @@ fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
     let mut request = outbound(head, Paced::new(body, pace).into());
     if let Some(early) = early {
         hyper::ext::on_informational(&mut request, move |answer| {
-            early.push(answer.status(), answer.headers())
+            early.push(answer.status(), answer.headers());
         });
     }
     request

@@ -809,7 +809,7 @@ fn from_variables(given: Flags) -> (Flags, Vec<Complaint>) {
     for (name, value) in given {
         match known.iter().find(|(_, variable, _)| *variable == name) {
             Some((path, _, kind)) => {
-                lines.push((format!("{path} = {}", toml_value(&value, *kind)), name))
+                lines.push((format!("{path} = {}", toml_value(&value, *kind)), name));
             }
             None => {
                 let near = nearest(

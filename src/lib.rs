@@ -1,13 +1,47 @@
-//! lib
-pub mod backend;
-pub mod cli;
-pub mod codec;
-pub mod config;
-pub mod flow;
-pub mod gateway;
-pub mod hooks;
+//! Formgate: a synchronous form-hook gateway. These are its parts in reading order: a part stands on those above it
+//! and knows nothing of those below or beside it (`tests/tidy.rs` holds it).
+
+// -- words: plain values; no IO, no async, no clock
+/// Event, doc, reply, decision, job.
 pub mod model;
-pub mod page;
-pub mod rules;
+
+// -- text: what people write, with places kept
+/// TOML files and the complaints that point into them.
 pub mod source;
+
+// -- reading: bytes or text in, values out
+/// Bodies to docs and back.
+pub mod codec;
+
+/// The gateway's own pages and words.
+pub mod page;
+
+/// Rule files to a checked book; requests to forms.
+pub mod rules;
+
+// -- wire: bytes on sockets and on disk
+/// Connections, arrivals, bodies.
 pub mod wire;
+
+// -- edges: one conversation with the outside world each
+/// The form application.
+pub mod backend;
+
+/// The responders.
+pub mod hooks;
+
+// -- flow: the steps, in order
+/// One request from arrival to response.
+pub mod flow;
+
+// -- faces: who may talk to us
+/// The listener.
+pub mod gateway;
+
+// -- assembly
+/// Every key of the configuration.
+pub mod config;
+
+// -- command line
+/// The commands.
+pub mod cli;

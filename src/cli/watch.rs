@@ -100,7 +100,7 @@ pub async fn reload(config: &Config, gate: &Arc<Gate>, tls: Option<&Arc<Tls>>) {
         }
         Ok(Err(complaints)) => refuse(&complaints),
         Err(error) => {
-            tracing::error!(target: "formgate::reload", %error, "the rule files could not be read")
+            tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
         }
     }
 }

@@ -581,9 +581,7 @@ mod tests {
         let expected =
             r#"{"query": "mutation", "variables": {"input": {"a": 1.0, "b": 3}, "x": 2}}"#;
         assert_eq!(
-            patched(body, json!({"b": 3}), &path)
-                .replace(",\"b\":", ", \"b\":")
-                .replace(": 3", ": 3"),
+            patched(body, json!({"b": 3}), &path).replace(",\"b\":", ", \"b\":"),
             expected
         );
         assert_eq!(

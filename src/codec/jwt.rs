@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    fn token(secret: &str, claims: Value) -> String {
+    fn token(secret: &str, claims: &Value) -> String {
         jsonwebtoken::encode(
             &Header::default(),
             &claims,
@@ -199,31 +199,28 @@ mod tests {
         let verifier = Verifier::new(&settings).expect("good");
         let good = json!({"iss": "https://login.example.org", "exp": 4_000_000_000_u64, "sub": "u-1", "org": {"id": 7}});
         let claims = verifier
-            .claims(&format!(
-                "Bearer {}",
-                token(settings.key.expose(), good.clone())
-            ))
+            .claims(&format!("Bearer {}", token(settings.key.expose(), &good)))
             .expect("valid");
         assert_eq!(claim(&claims, "sub"), Some(&json!("u-1")));
         assert_eq!(claim(&claims, "org.id"), Some(&json!(7)));
         assert_eq!(claim(&claims, "org.name"), None);
         assert!(
             verifier
-                .claims(&token("another secret of the same length", good.clone()))
+                .claims(&token("another secret of the same length", &good))
                 .is_none()
         );
         let mut expired = good.clone();
         expired["exp"] = json!(1);
         assert!(
             verifier
-                .claims(&token(settings.key.expose(), expired))
+                .claims(&token(settings.key.expose(), &expired))
                 .is_none()
         );
         let mut elsewhere = good;
         elsewhere["iss"] = json!("https://evil.example");
         assert!(
             verifier
-                .claims(&token(settings.key.expose(), elsewhere))
+                .claims(&token(settings.key.expose(), &elsewhere))
                 .is_none()
         );
         // {"alg":"none","typ":"JWT"} without a signature.

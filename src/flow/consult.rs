@@ -145,7 +145,7 @@ fn due<'h>(
 
 /// What one hook gave: nothing from a shadow, which is asked on its own.
 enum Given {
-    Live(Called),
+    Live(Box<Called>),
     Canned(Option<Reply>),
     Nothing,
 }
@@ -199,7 +199,7 @@ async fn ask_one(
                 return Given::Nothing;
             };
             let ask = ask(asked, doc, chained, key, deadline);
-            Given::Live(Box::pin(call::call(target, ask)).await)
+            Given::Live(Box::new(Box::pin(call::call(target, ask)).await))
         }
     }
 }

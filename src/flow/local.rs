@@ -30,7 +30,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                 Ok(None) => {}
                 Err(refusal) => {
                     trail.note(|| format!("{}: `{}` is refused", rule.place, rule.name));
-                    give(refusal, asked, doc, decision);
+                    give(*refusal, asked, doc, decision);
                 }
             }
         }

@@ -135,7 +135,7 @@ impl Gate {
         let meant = match meant(&snapshot.book, &arrival) {
             Ok(meant) if ours || self.is_spared(&meant, &arrival) => Meant::Nobody,
             Ok(meant) => meant,
-            Err(error) => return error.into_answer(&self.request_id(&arrival)),
+            Err(error) => return error.into_answer(&request_id(&arrival)),
         };
         match meant {
             Meant::Nobody => {
@@ -154,7 +154,7 @@ impl Gate {
         arrival: Box<Arrival>,
         meant: Meant,
     ) -> Answer {
-        let request_id = self.request_id(&arrival);
+        let request_id = request_id(&arrival);
         let visit = Visit {
             arrival,
             snapshot,
@@ -212,17 +212,17 @@ impl Gate {
             tasks: &self.tasks,
         }
     }
+}
 
-    /// The id that a trusted proxy gave the request, else a new one.
-    fn request_id(&self, arrival: &Arrival) -> String {
-        let given = arrival.header(&REQUEST_ID).filter(|_| arrival.peer.trusted);
-        let good = |id: &&str| {
-            !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        given
-            .filter(good)
-            .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
-    }
+/// The id that a trusted proxy gave the request, else a new one.
+fn request_id(arrival: &Arrival) -> String {
+    let given = arrival.header(&REQUEST_ID).filter(|_| arrival.peer.trusted);
+    let good = |id: &&str| {
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    given
+        .filter(good)
+        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }
 
 /// Seconds since 1970.

@@ -121,7 +121,7 @@ impl Submission {
         let settings = settings(&form, limits);
         let jdoc = flat_names(&doc, jdoc);
         if jdoc.is_empty() {
-            return Ok((head, source.as_it_came()));
+            return Ok((head, source.unchanged()));
         }
         let body = match source {
             Source::Nothing => {
@@ -161,7 +161,7 @@ impl Submission {
 }
 
 impl Source {
-    fn as_it_came(self) -> Outgoing {
+    fn unchanged(self) -> Outgoing {
         match self {
             Self::Nothing | Self::Query(_) => Outgoing::Empty,
             Self::Memory { body, packed, .. } => packed.unwrap_or(body).into(),

@@ -299,7 +299,7 @@ impl Carriage {
         Ok(())
     }
 
-    /// Sends a form_submit jdoc to the backend, and writes down how that went.
+    /// Sends a `form_submit` jdoc to the backend, and writes down how that went.
     async fn update(&self, jdoc: &Jdoc, person: &HeaderMap) {
         let mut job = self.update_job(jdoc);
         let update = self.route.form.update.as_ref();

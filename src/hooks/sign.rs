@@ -54,7 +54,7 @@ mod tests {
     fn signatures_agree_with_the_reference_library() {
         let key = SigningKey::parse(&Secret::new(SECRET)).expect("a key");
         let body = br#"{"event":"form_submit"}"#;
-        let ours = Signer::new(&[key.clone()])
+        let ours = Signer::new(std::slice::from_ref(&key))
             .sign("msg_1", 1_614_265_330, body)
             .expect("signed");
         let webhook = standardwebhooks::Webhook::new(SECRET).expect("a key");

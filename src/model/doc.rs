@@ -146,7 +146,7 @@ impl Doc {
         match self {
             Self::Flat(flat) if !flat.is_nested() => flat.write_json(out, only),
             Self::Json(json) if only.is_none() && !json.hides() => {
-                out.extend_from_slice(json.text())
+                out.extend_from_slice(json.text());
             }
             Self::Flat(_) | Self::Json(_) => write_value(out, &self.visible_value(only)),
         }

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn reading(value: Value, nested: bool) -> Reading {
+    fn reading(value: &Value, nested: bool) -> Reading {
         let limits = Limits {
             nested,
             allowed: Allowed {
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let reading = reading(
-            json!({"msg": "Look", "msg_type": "WARNING", "jdoc": {"a": 1, "b": ["x", true], "c": null},
+            &json!({"msg": "Look", "msg_type": "WARNING", "jdoc": {"a": 1, "b": ["x", true], "c": null},
                 "focus_on": "a", "redirect": "/there", "debug": {"x": 1}}),
             false,
         );
@@ -347,7 +347,7 @@ mod tests {
             json!({"msg": null, "msg_type": null, "jdoc": null, "focus_on": "", "redirect": "", "errors": {}}),
             json!({"errors": []}),
         ] {
-            let reading = reading(value, false);
+            let reading = reading(&value, false);
             assert!(
                 reading.reply.is_silent() && reading.faults.is_empty(),
                 "{reading:?}"
@@ -404,7 +404,7 @@ mod tests {
                 "a boolean is not a text",
             ),
         ] {
-            let reading = reading(value.clone(), false);
+            let reading = reading(&value, false);
             let fault = reading
                 .faults
                 .first()
@@ -424,7 +424,7 @@ mod tests {
                 "$.msg_type",
             ),
         ] {
-            let reading = reading(value, false);
+            let reading = reading(&value, false);
             assert!(reading.faults.is_empty());
             assert_eq!(reading.warnings[0].place, place);
         }
@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn a_nested_doc_takes_nested_values() {
         assert!(
-            reading(json!({"jdoc": {"a": {"b": [{"c": 1}]}}}), true)
+            reading(&json!({"jdoc": {"a": {"b": [{"c": 1}]}}}), true)
                 .faults
                 .is_empty()
         );

@@ -115,7 +115,7 @@ impl SubmissionId {
     }
 }
 
-/// Where a form_submit jdoc is sent.
+/// Where a `form_submit` jdoc is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// In upper case.

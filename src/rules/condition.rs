@@ -1,4 +1,4 @@
-//! Conditions: RFC 9535 filter expressions over a call's JSON (`when`), and JSONPaths into it. Owns compiling and
+//! Conditions: RFC 9535 filter expressions over a call's JSON (`when`), and `JSONPaths` into it. Owns compiling and
 //! evaluating them; parsing is the `jsonpath-rust` crate's.
 //!
 //! Evaluation is ours for four measured reasons (docs/adr/0002): regular expressions are compiled once and not per
@@ -52,9 +52,9 @@ pub struct TooMuch;
 
 #[derive(Debug, Clone)]
 enum Test {
-    Any(Vec<Test>),
-    All(Vec<Test>),
-    Not(Box<Test>),
+    Any(Vec<Self>),
+    All(Vec<Self>),
+    Not(Box<Self>),
     Exists(Query),
     Compare(Operator, Operand, Operand),
     Matches(Operand, Regex),
@@ -75,7 +75,7 @@ enum Operand {
     Literal(Value),
     /// The value of a query that selects one node, else nothing.
     Value(Query),
-    Length(Box<Operand>),
+    Length(Box<Self>),
     Count(Query),
 }
 
@@ -662,7 +662,7 @@ impl<'a> Evaluation<'a> {
             match selector {
                 Selector::Name(name) => found.extend(node.get(name)),
                 Selector::Index(index) => {
-                    found.extend(node.as_array().and_then(|list| at(list, *index)))
+                    found.extend(node.as_array().and_then(|list| at(list, *index)));
                 }
                 Selector::Slice { start, end, step } => {
                     if let Some(list) = node.as_array() {

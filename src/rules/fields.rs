@@ -153,7 +153,7 @@ impl FieldRule {
     ///
     /// # Errors
     /// The reply that refuses the field.
-    pub fn check(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Reply> {
+    pub fn check(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Box<Reply>> {
         let items = doc.items(&self.name);
         let filled: Vec<Item<'_>> = items.into_iter().filter(|item| !is_empty(item)).collect();
         if filled.is_empty() {
@@ -171,7 +171,7 @@ impl FieldRule {
         if self.kind == FieldType::List {
             self.check_count(filled.len())?;
         }
-        let typed: Result<Vec<Typed>, Reply> =
+        let typed: Result<Vec<Typed>, Box<Reply>> =
             filled.iter().map(|item| self.check_item(item)).collect();
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
         Ok(match self.kind {
@@ -180,7 +180,7 @@ impl FieldRule {
         })
     }
 
-    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Reply> {
+    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Box<Reply>> {
         match (item, self.kind) {
             (Item::File(file), FieldType::File) => self.check_file(file),
             (Item::File(_), _) => Err(self.refuse("This field takes no file.")),
@@ -194,7 +194,7 @@ impl FieldRule {
         }
     }
 
-    fn check_text(&self, text: &str) -> Result<Typed, Reply> {
+    fn check_text(&self, text: &str) -> Result<Typed, Box<Reply>> {
         let length = browser_length(text);
         if let Some(least) = self.minlength.filter(|least| length < *least) {
             return Err(self.refuse(&format!("Use at least {least} characters.")));
@@ -243,7 +243,7 @@ impl FieldRule {
         (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0)
     }
 
-    fn check_count(&self, count: usize) -> Result<(), Reply> {
+    fn check_count(&self, count: usize) -> Result<(), Box<Reply>> {
         let count = Typed::Integer(i128::try_from(count).unwrap_or(i128::MAX));
         if let Some(least) = self.min.as_ref().filter(|least| count.is_below(least)) {
             return Err(self.refuse(&format!("Choose at least {least}.")));
@@ -254,7 +254,7 @@ impl FieldRule {
         Ok(())
     }
 
-    fn check_file(&self, file: &File) -> Result<Typed, Reply> {
+    fn check_file(&self, file: &File) -> Result<Typed, Box<Reply>> {
         if let Some(most) = self.maxsize.filter(|most| file.size > *most) {
             return Err(self.refuse(&format!("The file may have at most {}.", show_size(most))));
         }
@@ -269,9 +269,9 @@ impl FieldRule {
         Ok(Typed::File)
     }
 
-    fn refuse(&self, default: &str) -> Reply {
+    fn refuse(&self, default: &str) -> Box<Reply> {
         let msg = self.msg.as_deref().unwrap_or(default);
-        Reply::go_on().refuse(self.name.as_str(), msg)
+        Box::new(Reply::go_on().refuse(self.name.as_str(), msg))
     }
 }
 

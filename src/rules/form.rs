@@ -131,7 +131,7 @@ pub struct Form {
     pub accepted: Accepted,
     /// Where the submission's id is found.
     pub submission_id: Option<SubmissionId>,
-    /// Where a form_submit jdoc goes.
+    /// Where a `form_submit` jdoc goes.
     pub update: Option<Update>,
     /// Fields that never leave the gateway; CSRF fields are among them.
     pub hidden: Arc<Hidden>,
@@ -460,7 +460,7 @@ impl Form {
                     reading.warnings.push(Finding::new(
                         format!("$.jdoc.{field}"),
                         "the submission does not carry this field",
-                    ))
+                    ));
                 }
                 None => {}
             }
