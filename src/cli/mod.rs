@@ -5,6 +5,7 @@
 //! understood or carried out.
 
 pub mod args;
+pub mod demo;
 pub mod logging;
 pub mod out;
 pub mod serve;
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Command::Serve(serve) => serve::run(&args, serve),
+        Command::Demo(demo) => demo::run(&args, demo),
     };
     match done {
         Ok(code) => code,

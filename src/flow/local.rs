@@ -3,6 +3,7 @@
 
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
+use crate::flow::journal;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
@@ -18,6 +19,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
         for rule in &form.fields {
             if let Some(value) = rule.normalized(doc) {
                 trail.note(|| format!("{}: `{}` is normalised", rule.place, rule.name));
+                journal::local(asked, &rule.place, "normalises", Some(&rule.name));
                 give(
                     Reply::go_on().change(rule.name.as_str(), value),
                     asked,
@@ -30,6 +32,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                 Ok(None) => {}
                 Err(refusal) => {
                     trail.note(|| format!("{}: `{}` is refused", rule.place, rule.name));
+                    journal::local(asked, &rule.place, "refuses", Some(&rule.name));
                     give(*refusal, asked, doc, decision);
                 }
             }
@@ -48,6 +51,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
         };
         let reading = rule.reply(&call, limits);
         trail.note(|| format!("{}: the rule replies", rule.place));
+        journal::local(asked, &rule.place, "replies", None);
         if let Some(fault) = reading.faults.first() {
             tracing::error!(target: "formgate::rules", place = %rule.place, fault = %fault, "a local rule cannot reply");
             give(
