@@ -18,6 +18,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -50,6 +51,7 @@ pub fn run(args: &Args, demo: &args::Demo) -> anyhow::Result<ExitCode> {
 }
 
 async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut ending = Ending::begin().context("signals cannot be listened for")?;
     let site = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .context("no port for the site")?;
@@ -97,7 +99,7 @@ async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
     tokio::select! {
         ended = responding => drop(ended.context("the responder ended")?),
         ended = serving => drop(ended.context("the site ended")?),
-        ended = told_to_end() => ended?,
+        () = ending.wait() => {}
     }
     stop.now();
     if !as_json {
@@ -141,14 +143,26 @@ async fn listen(wanted: Option<SocketAddr>, config: &mut Config) -> anyhow::Resu
     }
 }
 
-async fn told_to_end() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end it. Listened for before anybody is told that the demo runs.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn begin() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn announce(origin: &str, responder_port: u16, loaded: &Loaded, as_json: bool) {
