@@ -2,6 +2,7 @@
 //! (design: one function, strict keys). Owns every key, and composing what each module is configured with; after
 //! start nobody reads the environment.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::Value;
 
 use crate::codec::jwt;
 use crate::codec::jwt::TokenSource;
@@ -286,6 +288,9 @@ static TELEMETRY: Shape = Shape {
     )],
 };
 
+/// What the name of every variable begins with.
+const PREFIX: &str = "FORMGATE_";
+
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -332,6 +337,10 @@ pub struct Config {
     pub jwt: Option<jwt::Settings>,
     /// The file it was read from.
     pub file: Option<PathBuf>,
+    /// Where each key's value was said, by its path (`limits.body`); a key that is not there has its default.
+    pub said: BTreeMap<String, String>,
+    /// Where secrets come from, by the key's path: `env:NAME` or `file:PATH`.
+    references: BTreeMap<String, String>,
 }
 
 impl Default for Config {
@@ -365,6 +374,8 @@ impl Default for Config {
             backend_pool: pool::Settings::default(),
             jwt: None,
             file: None,
+            said: BTreeMap::new(),
+            references: BTreeMap::new(),
         }
     }
 }
@@ -372,13 +383,26 @@ impl Default for Config {
 /// What was said on the command line, as TOML lines with the flag they came from.
 pub type Flags = Vec<(String, String)>;
 
-/// A configuration, and what is odd about it.
+/// A configuration, and what is odd or wrong about it.
 #[derive(Debug)]
 pub struct Configured {
     /// The configuration.
     pub config: Config,
-    /// What works but is probably not meant.
+    /// What works but is probably not meant – and what is wrong, until it is found to be sound.
     pub warnings: Vec<Complaint>,
+}
+
+impl Configured {
+    /// The same if nothing is wrong.
+    ///
+    /// # Errors
+    /// Everything complained of.
+    pub fn sound(self) -> Result<Self, Vec<Complaint>> {
+        if self.warnings.iter().any(Complaint::is_error) {
+            return Err(self.warnings);
+        }
+        Ok(self)
+    }
 }
 
 impl Config {
@@ -388,42 +412,51 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in all of them.
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Configured, Vec<Complaint>> {
-        let variables = env::vars().filter(|(name, _)| name.starts_with("FORMGATE_"));
+        Self::read(file, flags).sound()
+    }
+
+    /// The same, with whatever could be understood where something is wrong.
+    #[must_use]
+    pub fn read(file: Option<&Path>, flags: &Flags) -> Configured {
+        // A variable whose value is not UTF-8 is not for us.
+        let variables = env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.into_string().ok()?))
+        });
+        let variables = variables.filter(|(name, _)| name.starts_with(PREFIX));
         Self::compose(file, variables.collect(), flags)
     }
 
-    fn compose(
-        file: Option<&Path>,
-        variables: Flags,
-        flags: &Flags,
-    ) -> Result<Configured, Vec<Complaint>> {
+    fn compose(file: Option<&Path>, variables: Flags, flags: &Flags) -> Configured {
         let mut config = Self::default();
         let mut complaints = Vec::new();
-        if let Some((path, page)) = read_file(file).map_err(|complaint| vec![complaint])? {
-            let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-            complaints.append(&mut config.apply(page, &folder));
-            config.file = Some(path);
+        match read_file(file) {
+            Ok(None) => {}
+            Ok(Some((path, page))) => {
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                complaints.append(&mut config.apply(page, &folder, None));
+                config.file = Some(path);
+            }
+            Err(complaint) => complaints.push(complaint),
         }
         let (lines, mut unknown) = from_variables(variables);
         complaints.append(&mut unknown);
-        complaints
-            .append(&mut config.apply(virtual_page("the environment", &lines), Path::new("")));
-        complaints
-            .append(&mut config.apply(virtual_page("the command line", flags), Path::new("")));
-        if complaints.iter().any(Complaint::is_error) {
-            return Err(complaints);
+        for (name, lines) in [("the environment", &lines), ("the command line", flags)] {
+            let page = virtual_page(name, lines);
+            complaints.append(&mut config.apply(page, Path::new(""), Some(lines)));
         }
-        Ok(Configured {
+        Configured {
             config,
             warnings: complaints,
-        })
+        }
     }
 
-    /// Takes over what a page says.
-    fn apply(&mut self, page: Page, folder: &Path) -> Vec<Complaint> {
+    /// Takes over what a page says; `lines` are those of a page that nobody wrote as TOML.
+    fn apply(&mut self, page: Page, folder: &Path, lines: Option<&Flags>) -> Vec<Complaint> {
         {
             let parsed = page.parse();
             let table = Table::new(&page, &CONFIG, parsed.get_ref(), 0..0);
+            self.note_sources(&table, lines);
             self.apply_top(&table, folder);
             if let Some(limits) = table.table("limits", &LIMITS) {
                 self.apply_limits(&limits);
@@ -443,6 +476,35 @@ impl Config {
             }
         }
         page.into_complaints()
+    }
+
+    /// Keeps where each value was said: a line of a file, a variable, a flag.
+    fn note_sources(&mut self, table: &Table<'_>, lines: Option<&Flags>) {
+        let text = table.page().text();
+        let mut note = |path: String, at: usize| {
+            let (line, _) = text.line_and_column(at);
+            let source = match lines {
+                None => format!("{}:{line}", text.name),
+                Some(lines) => lines
+                    .get(line - 1)
+                    .map(|(_, from)| from.clone())
+                    .unwrap_or_default(),
+            };
+            self.said.insert(path, source);
+        };
+        for (key, value) in table.entries() {
+            match value.get_ref().as_table() {
+                Some(inner) => {
+                    for name in inner.keys() {
+                        note(
+                            format!("{}.{}", key.value, name.get_ref()),
+                            name.span().start,
+                        );
+                    }
+                }
+                None => note(key.value, key.span.start),
+            }
+        }
     }
 
     fn apply_top(&mut self, table: &Table<'_>, folder: &Path) {
@@ -478,8 +540,9 @@ impl Config {
                 .filter_map(|net| Some(table.parsed(net, network)?.value))
                 .collect();
         }
-        if let Some(key) = secret_of(table, "key", folder) {
+        if let Some((key, reference)) = secret_of(table, "key", folder) {
             self.key = Some(key);
+            self.references.insert("key".to_owned(), reference);
         }
         if let Some(path) = text(table, "ca") {
             self.ca = Some(folder.join(path));
@@ -561,7 +624,10 @@ impl Config {
             audience: None,
             from: TokenSource::Header("authorization".to_owned()),
         });
-        set(&mut settings.key, secret_of(table, "key", folder));
+        if let Some((key, reference)) = secret_of(table, "key", folder) {
+            settings.key = key;
+            self.references.insert("jwt.key".to_owned(), reference);
+        }
         if table.has("algorithms") {
             settings.algorithms = table
                 .texts("algorithms")
@@ -624,12 +690,13 @@ impl Config {
         self.jwt.as_ref().map(Verifier::new).transpose()
     }
 
-    /// Every key and its value as TOML, secrets masked.
+    /// Every key that has a value, and its value as TOML; of secrets only where they come from.
     #[must_use]
     pub fn shown(&self) -> Vec<(&'static str, String)> {
-        let quoted = |text: &str| format!("{text:?}");
-        let list = |texts: &[String]| format!("{texts:?}");
-        let path = |path: &Path| format!("{:?}", path.display().to_string());
+        // A JSON text is a TOML text, and so is a list of them.
+        let quoted = |text: &str| Value::from(text).to_string();
+        let list = |texts: &[String]| Value::from(texts.to_vec()).to_string();
+        let path = |path: &Path| quoted(&path.display().to_string());
         let time = |duration: Duration| quoted(&show_duration(duration));
         let size = |bytes: u64| quoted(&show_size(bytes));
         let memory = |bytes: usize| quoted(&show_size(u64::try_from(bytes).unwrap_or(u64::MAX)));
@@ -678,8 +745,12 @@ impl Config {
                 }),
             ),
         ];
-        let masked = |_: &Secret| quoted("***");
-        shown.extend(self.key.as_ref().map(|key| ("key", masked(key))));
+        // Where a secret comes from may be seen; what it is may not.
+        let reference = |path: &'static str| {
+            let found = self.references.get(path);
+            found.map(|reference| (path, quoted(reference)))
+        };
+        shown.extend(reference("key"));
         shown.extend(self.ca.as_ref().map(|ca| ("ca", path(ca))));
         if let Some(files) = &self.tls {
             shown.extend([
@@ -693,10 +764,10 @@ impl Config {
                 TokenSource::Cookie(name) => format!("cookie:{name}"),
             };
             shown.extend([
-                ("jwt.key", masked(&jwt.key)),
                 ("jwt.algorithms", list(&jwt.algorithms)),
                 ("jwt.from", quoted(&from)),
             ]);
+            shown.extend(reference("jwt.key"));
             shown.extend(
                 jwt.issuer
                     .as_ref()
@@ -731,11 +802,17 @@ fn parsed<T>(
     table.parsed(&text, read).map(|placed| placed.value)
 }
 
-fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<Secret> {
+/// A secret, and where it comes from.
+fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<(Secret, String)> {
     parsed(table, name, |text| {
         let wanted =
             format!("`{name}` must not stand here in plain text; write env:NAME or file:PATH");
-        secret::resolve(text, folder).unwrap_or(Err(wanted))
+        let secret = secret::resolve(text, folder).unwrap_or(Err(wanted))?;
+        let reference = match text.strip_prefix("file:") {
+            Some(path) => format!("file:{}", folder.join(path).display()),
+            None => text.to_owned(),
+        };
+        Ok((secret, reference))
     })
 }
 
@@ -812,11 +889,18 @@ fn from_variables(given: Flags) -> (Flags, Vec<Complaint>) {
                 lines.push((format!("{path} = {}", toml_value(&value, *kind)), name));
             }
             None => {
-                let near = nearest(
-                    &name,
-                    known.iter().map(|(_, variable, _)| variable.as_str()),
-                );
-                let mend = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
+                // What all of them begin with says nothing about likeness.
+                let own = |variable: &'_ str| variable.trim_start_matches(PREFIX).to_owned();
+                let names: Vec<String> =
+                    known.iter().map(|(_, variable, _)| own(variable)).collect();
+                let near = nearest(&own(&name), names.iter().map(String::as_str));
+                let mend = match near {
+                    Some(near) => format!("did you mean {PREFIX}{near}?"),
+                    None => {
+                        "`formgate config` lists the keys; `limits.body` is FORMGATE_LIMITS_BODY"
+                            .to_owned()
+                    }
+                };
                 let mut complaint =
                     Complaint::about(format!("the variable {name} is not known"), mend);
                 complaint.severity = crate::source::complaint::Severity::Warning;
@@ -829,7 +913,7 @@ fn from_variables(given: Flags) -> (Flags, Vec<Complaint>) {
 
 fn toml_value(value: &str, kind: Kind) -> String {
     // A JSON string is a TOML string.
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let quoted = |text: &str| Value::from(text).to_string();
     match kind {
         Kind::Count if value.parse::<u64>().is_ok() => value.to_owned(),
         Kind::Flag if matches!(value, "true" | "false") => value.to_owned(),
@@ -884,7 +968,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Config::compose(Some(&path), variables, flags)
+        Config::compose(Some(&path), variables, flags).sound()
     }
 
     #[test]

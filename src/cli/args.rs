@@ -6,13 +6,24 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
+use clap::ValueEnum;
+use clap_complete::Shell;
 
 use crate::config::Flags;
 use crate::config::flag;
 
 /// A synchronous form-hook gateway: asks your hooks about a form submission while the person waits.
 #[derive(Debug, Parser)]
-#[command(name = "formgate", version, about, max_term_width = 100)]
+#[command(
+    name = "formgate",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Examples:
+  formgate serve --backend http://localhost:3000
+  formgate check
+  formgate explain contact preprocess"
+)]
 pub struct Args {
     /// The configuration file. Default: formgate.toml, if there is one
     #[arg(long, global = true, value_name = "FILE")]
@@ -30,8 +41,22 @@ pub struct Args {
 pub enum Command {
     /// Serve: stand in front of a backend and ask the hooks
     Serve(Serve),
-    /// Try it: a small site, its rules and a responder, all in this program
-    Demo(Demo),
+    /// Read the configuration and all rule files, and say what is wrong
+    Check(Check),
+    /// Say which constraints, rules and hooks run for a form, in which order
+    Explain(Explain),
+    /// Say what would happen to a doc, and why
+    Try(Try),
+    /// Run the cases of the rule files, without a network
+    Test(Test),
+    /// Make one signed call to a responder, and judge its reply
+    Send(Send),
+    /// Print a JSON Schema
+    Schema(Schema),
+    /// Print the configuration, and where each value comes from
+    Config(Config),
+    /// Print completions for a shell
+    Completions(Completions),
 }
 
 /// What may be said about the configuration on the command line.
@@ -49,26 +74,30 @@ impl Overrides {
     /// The same as lines of the configuration.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        let mut flags = Flags::new();
+        let mut flags = rules_flag(self.rules.as_ref(), "--rules");
         flags.extend(
             self.backend
                 .as_ref()
                 .map(|value| flag("backend", value, "--backend")),
         );
-        flags.extend(
-            self.rules
-                .as_ref()
-                .map(|value| flag("rules", &value.display().to_string(), "--rules")),
-        );
         flags
     }
 }
 
+fn rules_flag(folder: Option<&PathBuf>, name: &str) -> Flags {
+    let line = folder.map(|value| flag("rules", &value.display().to_string(), name));
+    line.into_iter().collect()
+}
+
 /// `formgate serve`
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Examples:\n  formgate serve --backend http://localhost:3000\n  formgate serve --config /etc/formgate/formgate.toml\n  FORMGATE_LOG=warn formgate serve --listen 0.0.0.0:8080"
-)]
+#[command(after_help = "Examples:
+  formgate serve --backend http://localhost:3000
+  formgate serve --config /etc/formgate/formgate.toml
+  FORMGATE_LOG=warn formgate serve --listen 0.0.0.0:8080
+
+Rule files are read again when they change, and on SIGHUP. SIGTERM and Ctrl-C finish what is under
+way; a second one ends at once.")]
 pub struct Serve {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS")]
@@ -82,23 +111,237 @@ impl Serve {
     /// The same as lines of the configuration.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        let mut flags = self.overrides.flags();
-        flags.extend(
-            self.listen
-                .as_ref()
-                .map(|value| flag("listen", &value.to_string(), "--listen")),
-        );
-        flags
+        listening(self.overrides.flags(), self.listen)
     }
 }
 
-/// `formgate demo`
+fn listening(mut flags: Flags, listen: Option<SocketAddr>) -> Flags {
+    flags.extend(listen.map(|value| flag("listen", &value.to_string(), "--listen")));
+    flags
+}
+
+/// `formgate check`
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Examples:\n  formgate demo\n  formgate demo --listen 127.0.0.1:9000\n  formgate demo --json | jq .decision"
-)]
-pub struct Demo {
-    /// The address to listen on. Default: 127.0.0.1:8080, or the next free port
+#[command(after_help = "Examples:
+  formgate check
+  formgate check /etc/formgate/rules
+  formgate check --json | jq '.complaints[] | .file + \":\" + (.line|tostring)'
+
+Exit status: 0 if everything can be used, 1 if something is wrong.")]
+pub struct Check {
+    /// The folder of rule files. Default: as configured
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+}
+
+impl Check {
+    /// The same as lines of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        rules_flag(self.folder.as_ref(), "FOLDER")
+    }
+}
+
+/// `formgate explain`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate explain enrollment
+  formgate explain enrollment preprocess
+  formgate explain enrollment form_submit --json")]
+pub struct Explain {
+    /// The form's id
+    #[arg(value_name = "FORM")]
+    pub form: String,
+    /// load, preprocess or submit; also as `form_load`. Default: all of them
+    #[arg(value_name = "EVENT")]
+    pub event: Option<String>,
+    /// What else may be said
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// `formgate try`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate try contact --doc message.json
+  echo '{\"email\": \"ana@example.org\"}' | formgate try contact --doc -
+  formgate try enrollment --doc ana.json --params '{\"camp\": \"lake\"}' --replies '{\"crm\": \"fails\"}'
+  formgate try enrollment --doc ana.json --live
+
+Without --event, the doc is submitted: preprocess, then, as if the backend had accepted, submit.
+Nothing is ever sent to a backend. Exit status: 0, whatever would come of the doc.")]
+pub struct Try {
+    /// The form's id
+    #[arg(value_name = "FORM")]
+    pub form: String,
+    /// A JSON file with the form's fields; - for the standard input
+    #[arg(long, value_name = "FILE")]
+    pub doc: Option<PathBuf>,
+    /// Only this event: load, preprocess or submit
+    #[arg(long, value_name = "EVENT")]
+    pub event: Option<String>,
+    /// Really call the hooks
+    #[arg(long, conflicts_with = "replies")]
+    pub live: bool,
+    /// What the hooks reply, as JSON: {"crm": {"msg": "…"}}, or "fails" for one that cannot be relied on
+    #[arg(long, value_name = "JSON")]
+    pub replies: Option<String>,
+    /// What is known of the person, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub user_info: Option<String>,
+    /// The path's parameters, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub params: Option<String>,
+    /// The backend's answer that submit sees, as JSON: {"status": 201, "body": {"id": 7}}
+    #[arg(long, value_name = "JSON")]
+    pub result: Option<String>,
+    /// How the doc is submitted. Default: form, or json where it has objects inside
+    #[arg(long = "as", value_name = "HOW")]
+    pub how: Option<How>,
+    /// What else may be said
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// How a doc is submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum How {
+    /// As browsers do: every value is a text
+    Form,
+    /// As JSON: values keep their types
+    Json,
+}
+
+/// `formgate test`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate test
+  formgate test /etc/formgate/rules
+  formgate test --only guardian
+
+A case stands in a rule file:
+  [[case]]
+  name   = \"a young camper needs a guardian\"
+  doc    = { email = \"ana@example.org\", age = 12 }
+  expect = { outcome = \"stopped\", focus_on = \"guardian\" }
+
+Exit status: 0 if all cases passed, 1 if one failed or a rule file is wrong.")]
+pub struct Test {
+    /// The folder of rule files. Default: as configured
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Only cases whose name or form has this text in it
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+}
+
+impl Test {
+    /// The same as lines of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        rules_flag(self.folder.as_ref(), "FOLDER")
+    }
+}
+
+/// `formgate send`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate send enrollment preprocess
+  formgate send enrollment preprocess --hook crm --doc ana.json
+  formgate send contact preprocess --url http://127.0.0.1:9000/hooks/contact --secret env:HOOK_SECRET
+
+Without --doc, the doc is made up from the form's [fields]. Nothing is sent to a backend.
+Exit status: 0 if the reply can be used, 1 if it is faulty or there is none.")]
+pub struct Send {
+    /// The form's id
+    #[arg(value_name = "FORM")]
+    pub form: String,
+    /// load, preprocess or submit
+    #[arg(value_name = "EVENT")]
+    pub event: String,
+    /// Which hook, where the event has several
+    #[arg(long, value_name = "NAME")]
+    pub hook: Option<String>,
+    /// Call this address instead of the hook's
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Sign with this secret instead of the hook's: `env:NAME` or `file:PATH`
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Option<String>,
+    /// A JSON file with the form's fields; - for the standard input
+    #[arg(long, value_name = "FILE")]
+    pub doc: Option<PathBuf>,
+    /// What is known of the person, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub user_info: Option<String>,
+    /// The path's parameters, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub params: Option<String>,
+    /// What else may be said
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// `formgate schema`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate schema rules > rules.schema.json
+  formgate schema reply
+
+Taplo and Even Better TOML complete a rule file that begins with:
+  #:schema ./rules.schema.json")]
+pub struct Schema {
+    /// Of what
+    #[arg(value_name = "WHAT")]
+    pub what: Described,
+}
+
+/// What a schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// Rule files
+    Rules,
+    /// formgate.toml
+    Config,
+    /// What hooks are sent
+    Call,
+    /// What they reply
+    Reply,
+}
+
+/// `formgate config`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate config
+  FORMGATE_LIMITS_BODY=64MiB formgate config
+  formgate config > formgate.toml
+
+Of secrets only where they come from is shown.")]
+pub struct Config {
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// What else may be said
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+impl Config {
+    /// The same as lines of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        listening(self.overrides.flags(), self.listen)
+    }
+}
+
+/// `formgate completions`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate completions bash > /etc/bash_completion.d/formgate
+  formgate completions zsh > ~/.zfunc/_formgate
+  formgate completions fish > ~/.config/fish/completions/formgate.fish")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
 }

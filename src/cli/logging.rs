@@ -4,14 +4,17 @@
 use std::fmt;
 use std::io::IsTerminal;
 
+use tracing::Level;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::format::debug_fn;
 
+use crate::cli::out;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::source::complaint::Complaint;
 
 /// Fields that a job's sentence says already, or that nobody reads in a terminal.
 const SAID: [&str; 12] = [
@@ -46,11 +49,47 @@ pub fn begin(config: &Config) -> Result<(), String> {
             .with_current_span(false)
             .try_init(),
         LogFormat::Text => builder
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(wants_colours())
             .fmt_fields(debug_fn(write_field).delimited(" "))
             .try_init(),
     };
     begun.map_err(|error| format!("logging could not begin: {error}"))
+}
+
+/// Whether the log may have colours: it goes to a terminal whose owner has not said no (no-color.org).
+fn wants_colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
+}
+
+/// Says what is wrong in files: as pictures where the log is text, as events where it is for machines.
+pub fn complaints(complaints: &[Complaint], config: &Config) {
+    if config.log_format == LogFormat::Text {
+        out::complaints(complaints, false);
+        return;
+    }
+    macro_rules! write_down {
+        ($level:expr, $complaint:expr) => {
+            let place = $complaint.to_json();
+            tracing::event!(
+                target: "formgate::rules",
+                $level,
+                file = place["file"].as_str(),
+                line = place["line"].as_u64(),
+                column = place["column"].as_u64(),
+                mend = %$complaint.label,
+                picture = %$complaint.picture(false),
+                "{}", $complaint.message
+            )
+        };
+    }
+    for complaint in complaints {
+        if complaint.is_error() {
+            write_down!(Level::ERROR, complaint);
+        } else {
+            write_down!(Level::WARN, complaint);
+        }
+    }
 }
 
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {

@@ -5,10 +5,18 @@
 //! understood or carried out.
 
 pub mod args;
-pub mod demo;
+pub mod attempt;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod explain;
 pub mod logging;
 pub mod out;
+pub mod read;
+pub mod schema;
+pub mod send;
 pub mod serve;
+pub mod test;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -24,7 +32,14 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Command::Serve(serve) => serve::run(&args, serve),
-        Command::Demo(demo) => demo::run(&args, demo),
+        Command::Check(check) => check::run(&args, check),
+        Command::Explain(explain) => explain::run(&args, explain),
+        Command::Try(attempt) => attempt::run(&args, attempt),
+        Command::Test(test) => test::run(&args, test),
+        Command::Send(send) => send::run(&args, send),
+        Command::Schema(schema) => schema::run(schema),
+        Command::Config(config) => config::run(&args, config),
+        Command::Completions(completions) => completions::run(completions),
     };
     match done {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! Keeping the rules current while serving. Owns noticing changes on disk and putting a good book in force; a bad
 //! one is reported and never replaces it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,42 +11,193 @@ use notify::RecommendedWatcher;
 use notify::RecursiveMode;
 use notify::Watcher;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::cli::out;
+use crate::cli::logging;
+use crate::cli::read;
 use crate::config::Config;
 use crate::flow::Gate;
 use crate::gateway::tls::Tls;
-use crate::rules::book::Book;
 use crate::source::complaint::Complaint;
 
 /// Editors write a file in several steps; so long after the last one it is read.
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_millis(150);
+/// But no longer than this after the first one: some file near by may change all the time.
+const AT_LAST: Duration = Duration::from_millis(600);
 
-/// Watches folders and says when something in them has changed.
+/// Keeps what is in force current.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Keeper {
+    config: Config,
+    tls: Option<Arc<Tls>>,
+    /// Files that rule files name: secrets.
+    files: BTreeSet<PathBuf>,
+    watch: Option<Watch>,
+}
+
+impl Keeper {
+    /// Begins to watch the rule files, the files they name, and the certificate.
+    #[must_use]
+    pub fn begin(config: &Config, files: BTreeSet<PathBuf>, tls: Option<Arc<Tls>>) -> Self {
+        let mut keeper = Self {
+            config: config.clone(),
+            tls,
+            files,
+            watch: None,
+        };
+        keeper.watch_again();
+        keeper
+    }
+
+    /// Waits until something has changed and settled.
+    pub async fn changed(&mut self) {
+        match &mut self.watch {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads everything again and puts what is good in force.
+    pub async fn reload(&mut self, gate: &Arc<Gate>) {
+        // Before reading: what changes from here on is noticed, and a folder that was replaced is watched anew.
+        self.watch_again();
+        if let Some(Err(why)) = self.tls.as_ref().map(|tls| tls.reload()) {
+            tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
+        }
+        let config = self.config.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut files = BTreeSet::new();
+            (read::book_naming(&config, &mut files), files)
+        });
+        let (loaded, files) = match read.await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
+                return;
+            }
+        };
+        if files != self.files {
+            self.files = files;
+            self.watch_again();
+        }
+        match loaded {
+            Ok(loaded) => {
+                logging::complaints(&loaded.warnings, &self.config);
+                let forms = loaded.book.forms().len();
+                gate.replace(loaded.book);
+                tracing::info!(target: "formgate::reload", forms, "the rule files were read again");
+            }
+            Err(complaints) => self.refuse(&complaints),
+        }
+    }
+
+    fn refuse(&self, complaints: &[Complaint]) {
+        logging::complaints(complaints, &self.config);
+        let errors = complaints
+            .iter()
+            .filter(|complaint| complaint.is_error())
+            .count();
+        tracing::error!(target: "formgate::reload", errors, "the rule files stay as they were");
+    }
+
+    fn watch_again(&mut self) {
+        match Watch::begin(self.paths()) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => {
+                self.watch = None;
+                tracing::warn!(target: "formgate::reload", %error, "changes on disk are not noticed; send SIGHUP instead");
+            }
+        }
+    }
+
+    /// What to look at: the rules, the files they name, certificate and key – and every link on the way there.
+    fn paths(&self) -> Paths {
+        let mut paths = Paths::default();
+        paths.add_folder(&self.config.rules);
+        let tls = self.tls.as_ref().map(|tls| tls.files());
+        let tls = tls.into_iter().flat_map(|files| [&files.cert, &files.key]);
+        for file in tls.chain(&self.files) {
+            paths.add(file);
+        }
+        paths
+    }
+}
+
+/// What is watched. A folder is watched as a whole, but only some of what happens in it matters.
+#[derive(Debug, Default, Clone)]
+struct Paths {
+    /// Every `*.toml` in these matters.
+    rules: BTreeSet<PathBuf>,
+    /// These matter themselves.
+    names: BTreeSet<PathBuf>,
+}
+
+impl Paths {
+    fn add_folder(&mut self, folder: &Path) {
+        self.rules.extend(std::path::absolute(folder));
+        self.rules.extend(folder.canonicalize());
+        self.add(folder);
+    }
+
+    /// Adds a file or folder, where it leads to, and every link on the way: any of them may be replaced.
+    fn add(&mut self, file: &Path) {
+        let Ok(whole) = std::path::absolute(file) else {
+            return;
+        };
+        self.names.extend(whole.canonicalize());
+        let links = whole.ancestors().filter(|path| path.is_symlink());
+        self.names.extend(links.map(Path::to_path_buf));
+        self.names.insert(whole);
+    }
+
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let parents = self.names.iter().filter_map(|path| path.parent());
+        let parents = parents.map(Path::to_path_buf);
+        self.rules.iter().cloned().chain(parents).collect()
+    }
+
+    fn concern(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Kubernetes swaps the link `..data`, through which all files of a volume go.
+        let swapped = name.starts_with("..");
+        let is_rule = name.ends_with(".toml")
+            && path
+                .parent()
+                .is_some_and(|folder| self.rules.contains(folder));
+        swapped || is_rule || self.names.contains(path)
+    }
+}
+
+/// Watches folders and says when something that matters has changed.
+#[derive(Debug)]
+struct Watch {
     /// Kept, because it stops watching when it is dropped.
     _watcher: RecommendedWatcher,
     changes: mpsc::Receiver<()>,
 }
 
 impl Watch {
-    /// Watches these folders.
-    ///
-    /// # Errors
-    /// The system gives no more watches.
-    pub fn begin(folders: &[PathBuf]) -> notify::Result<Self> {
+    fn begin(paths: Paths) -> notify::Result<Self> {
         let (changed, changes) = mpsc::channel(1);
+        let (folders, rules) = (paths.folders(), paths.rules.clone());
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let matters = event.is_ok_and(|event| !event.kind.is_access());
+                let matters = event.is_ok_and(|event| {
+                    let lost = event.need_rescan();
+                    let ours = event.paths.iter().any(|path| paths.concern(path));
+                    lost || (ours && !event.kind.is_access())
+                });
                 if matters {
                     // One waiting note is enough.
                     let _ = changed.try_send(());
                 }
             })?;
-        for folder in folders {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
+            // A folder that only leads to the others may be closed to us.
+            if rules.contains(folder) {
+                watched?;
+            }
         }
         Ok(Self {
             _watcher: watcher,
@@ -53,63 +205,17 @@ impl Watch {
         })
     }
 
-    /// Waits until something has changed and settled.
-    pub async fn changed(&mut self) {
+    async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
+        let at_last = Instant::now() + AT_LAST;
         loop {
-            match tokio::time::timeout(SETTLE, self.changes.recv()).await {
-                Ok(Some(())) => {}
-                Ok(None) | Err(_) => return,
+            let settled = at_last.min(Instant::now() + SETTLE);
+            match tokio::time::timeout_at(settled, self.changes.recv()).await {
+                Ok(Some(())) if Instant::now() < at_last => {}
+                _ => return,
             }
         }
     }
-}
-
-/// The folders in which something may change: the rules', and those of certificate and key.
-#[must_use]
-pub fn folders(config: &Config) -> Vec<PathBuf> {
-    let mut folders = vec![config.rules.clone()];
-    if let Some(files) = &config.tls {
-        for file in [&files.cert, &files.key] {
-            let folder = file
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
-            if !folders.iter().any(|known| known == folder) {
-                folders.push(folder.to_path_buf());
-            }
-        }
-    }
-    folders
-}
-
-/// Reads everything again and puts what is good in force.
-pub async fn reload(config: &Config, gate: &Arc<Gate>, tls: Option<&Arc<Tls>>) {
-    if let Some(Err(why)) = tls.map(|tls| tls.reload()) {
-        tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
-    }
-    let (rules, hosts) = (config.rules.clone(), config.hosts.clone());
-    match tokio::task::spawn_blocking(move || Book::load(&rules, &hosts)).await {
-        Ok(Ok(loaded)) => {
-            out::complaints(&loaded.warnings, false);
-            let forms = loaded.book.forms().len();
-            gate.replace(loaded.book);
-            tracing::info!(target: "formgate::reload", forms, "the rule files were read again");
-        }
-        Ok(Err(complaints)) => refuse(&complaints),
-        Err(error) => {
-            tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
-        }
-    }
-}
-
-fn refuse(complaints: &[Complaint]) {
-    out::complaints(complaints, false);
-    let errors = complaints
-        .iter()
-        .filter(|complaint| complaint.is_error())
-        .count();
-    tracing::error!(target: "formgate::reload", errors, "the rule files stay as they were");
 }

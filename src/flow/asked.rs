@@ -11,7 +11,11 @@ use crate::model::call::Named;
 use crate::model::call::Occasion;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
+use crate::model::job::Finding;
+use crate::model::job::Job;
 use crate::model::redirect::Allowed;
+use crate::model::reply::Reply;
+use crate::rules::place::Place;
 
 /// One event of one form.
 #[derive(Debug, Clone, Copy)]
@@ -58,10 +62,34 @@ pub struct Trail(Option<Found>);
 /// A trail that was kept.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// What was found, in sentences.
-    pub notes: Vec<String>,
-    /// The names of the hooks that were called, in order.
-    pub called: Vec<String>,
+    /// What was found, in order.
+    pub steps: Vec<Step>,
+    /// The hooks that were called and waited for, in order.
+    pub called: Vec<CalledHook>,
+}
+
+/// One thing that was found, and the line of a rule file that it is about.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The line.
+    pub place: Place,
+    /// A sentence.
+    pub text: String,
+}
+
+/// A hook that was called.
+#[derive(Debug, Clone)]
+pub struct CalledHook {
+    /// Its name.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    /// What its reply breaks, or why there was none.
+    pub faults: Vec<Finding>,
+    /// What is odd about its reply but works.
+    pub warnings: Vec<Finding>,
+    /// The record of a call that was really made.
+    pub job: Option<Job>,
 }
 
 impl Trail {
@@ -71,17 +99,20 @@ impl Trail {
         Self(Some(Found::default()))
     }
 
-    /// Adds a sentence.
-    pub fn note(&mut self, sentence: impl FnOnce() -> String) {
+    /// Adds a sentence about a line.
+    pub fn note(&mut self, place: &Place, sentence: impl FnOnce() -> String) {
         if let Some(found) = &mut self.0 {
-            found.notes.push(sentence());
+            found.steps.push(Step {
+                place: place.clone(),
+                text: sentence(),
+            });
         }
     }
 
-    /// Adds the name of a hook that was called.
-    pub fn call(&mut self, hook: &str) {
+    /// Adds a hook that was called.
+    pub fn call(&mut self, hook: impl FnOnce() -> CalledHook) {
         if let Some(found) = &mut self.0 {
-            found.called.push(hook.to_owned());
+            found.called.push(hook());
         }
     }
 
@@ -90,4 +121,28 @@ impl Trail {
     pub fn found(self) -> Found {
         self.0.unwrap_or_default()
     }
+}
+
+/// What a reply does, for the trail.
+#[must_use]
+pub fn in_words(reply: &Reply) -> String {
+    let mut words = Vec::new();
+    for message in reply.messages() {
+        let about = message.field.as_ref();
+        let about = about.map_or_else(String::new, |field| format!(" about `{field}`"));
+        words.push(format!("{}{about} \"{}\"", message.msg_type, message.msg));
+    }
+    for (field, value) in reply.jdoc() {
+        words.push(match value {
+            Value::Null => format!("removes `{field}`"),
+            value => format!("changes `{field}` to {value}"),
+        });
+    }
+    if let Some(target) = reply.redirect() {
+        words.push(format!("redirects to {target}"));
+    }
+    if words.is_empty() {
+        words.push("go on".to_owned());
+    }
+    words.join(", ")
 }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::Map;
 use serde_json::Value;
@@ -13,10 +14,15 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::flow::asked::Asked;
+use crate::flow::asked::CalledHook;
 use crate::flow::asked::Trail;
+use crate::flow::asked::in_words;
 use crate::flow::journal;
 use crate::flow::local;
 use crate::flow::snapshot::Snapshot;
+use crate::hooks::answer;
+use crate::hooks::answer::Answered;
+use crate::hooks::answer::MAX_REPLY;
 use crate::hooks::call;
 use crate::hooks::call::Ask;
 use crate::hooks::call::Called;
@@ -29,10 +35,12 @@ use crate::model::job::Job;
 use crate::model::job::Outcome;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
-use crate::model::reply_table;
 use crate::model::reply_table::Limits;
+use crate::model::reply_table::Reading;
 use crate::page::words;
+use crate::rules::case::FAILS;
 use crate::rules::form::ChainHook;
+use crate::rules::hook::HookRule;
 use crate::rules::hook::Mode;
 use crate::rules::hook::OnFailure;
 use crate::rules::path;
@@ -77,6 +85,8 @@ pub async fn consult(
     local::check(asked, doc, &mut consulted.decision, trail);
     if consulted.decision.course() == Course::Continue {
         ask_hooks(asked, doc, responders, trail, &mut consulted).await;
+    } else {
+        spare(asked.route.form.hooks(asked.event), trail);
     }
     consulted
 }
@@ -96,9 +106,19 @@ async fn ask_hooks(
         let given = ask_group(asked, doc, &due, responders, deadline).await;
         for (hook, given) in due.iter().zip(given) {
             if fold(asked, doc, hook, given, trail, consulted).is_break() {
+                spare(rest, trail);
                 return;
             }
         }
+    }
+}
+
+/// Notes that these hooks are not asked any more.
+fn spare(hooks: &[ChainHook], trail: &mut Trail) {
+    for chained in hooks {
+        trail.note(&chained.hook.place, || {
+            format!("hook `{}` is not asked any more", chained.hook.name)
+        });
     }
 }
 
@@ -129,15 +149,15 @@ fn due<'h>(
                 || hook
                     .when
                     .applies(call.get_or_insert_with(|| asked.to_value(doc))));
+        let how = match (applies, hook.mode) {
+            (true, Mode::Shadow) => "is called in shadow: its reply is recorded, not applied",
+            (true, _) => "is called",
+            (false, Mode::Off) => "is off",
+            (false, _) => "does not apply",
+        };
+        trail.note(&hook.place, || format!("hook `{}` {how}", hook.name));
         if applies {
             due.push(chained);
-        } else {
-            let why = if hook.mode == Mode::Off {
-                "is off"
-            } else {
-                "does not apply"
-            };
-            trail.note(|| format!("{}: hook `{}` {why}", hook.place, hook.name));
         }
     }
     due
@@ -146,7 +166,7 @@ fn due<'h>(
 /// What one hook gave: nothing from a shadow, which is asked on its own.
 enum Given {
     Live(Box<Called>),
-    Canned(Option<Reply>),
+    Canned(Option<Box<Reading>>),
     Nothing,
 }
 
@@ -180,7 +200,9 @@ async fn ask_one(
     deadline: Instant,
 ) -> Given {
     match responders {
-        Responders::Canned(replies) => Given::Canned(canned(asked, doc, chained, replies)),
+        // A shadow's reply is never applied.
+        Responders::Canned(_) if chained.hook.mode == Mode::Shadow => Given::Nothing,
+        Responders::Canned(replies) => Given::Canned(canned(asked, doc, chained, replies).map(Box::new)),
         Responders::Live {
             snapshot,
             key,
@@ -283,25 +305,21 @@ fn fold(
     consulted: &mut Consulted,
 ) -> ControlFlow<()> {
     let hook = &chained.hook;
-    let (reply, mut job) = match given {
-        Given::Nothing => return ControlFlow::Continue(()),
-        Given::Canned(reply) => (reply, None),
-        Given::Live(called) => (called.reply, Some(called.job)),
+    let Some(mut heard) = Heard::of(given) else {
+        return ControlFlow::Continue(());
     };
-    trail.call(&hook.name);
-    let reply = reply.filter(|reply| !leads_back(asked, reply, job.as_mut()));
+    heard.check_way_back(asked);
+    trail.call(|| heard.noted(hook));
+    let Heard { reply, mut job, .. } = heard;
     let Some(reply) = reply else {
         let stops = hook.on_failure == OnFailure::Stop;
-        trail.note(|| {
+        trail.note(&hook.place, || {
             let then = if stops {
-                "nothing is submitted"
+                "nothing is submitted (on_failure = \"stop\")"
             } else {
-                "the event goes on all the same"
+                "the event goes on all the same (on_failure = \"continue\")"
             };
-            format!(
-                "{}: hook `{}` cannot be relied on: {then}",
-                hook.place, hook.name
-            )
+            format!("hook `{}` cannot be relied on: {then}", hook.name)
         });
         if let Some(job) = &mut job {
             job.let_through = !stops;
@@ -313,40 +331,94 @@ fn fold(
         consulted.retry_after = Some(hook.breaker.retry_after);
         return consulted.decision.unavailable(words::CHECK_FAILED);
     };
+    trail.note(&hook.place, || {
+        format!("hook `{}` replies: {}", hook.name, in_words(&reply))
+    });
     let conflict_before = consulted.decision.conflict();
     let reply = consulted
         .decision
         .settle(reply, asked.route.form.on_conflict);
+    let conflict = consulted.decision.conflict() && !conflict_before;
+    if conflict {
+        trail.note(&hook.place, || {
+            let word = asked.route.form.on_conflict.word();
+            format!(
+                "both an error and changes: on_conflict = \"{word}\" makes of it: {}",
+                in_words(&reply)
+            )
+        });
+    }
     if let Some(job) = &mut job {
-        job.conflict = consulted.decision.conflict() && !conflict_before;
+        job.conflict = conflict;
         journal::job(job);
     }
-    trail.note(|| {
-        format!(
-            "{}: hook `{}` replies: {}",
-            hook.place,
-            hook.name,
-            in_words(&reply)
-        )
-    });
     doc.apply(reply.jdoc());
     consulted.decision.take(reply)
 }
 
-/// Whether a reply to a load redirects to the very page that is being opened, which would never end.
-fn leads_back(asked: &Asked<'_>, reply: &Reply, job: Option<&mut Job>) -> bool {
-    let Some(target) = reply.redirect().filter(|_| asked.event == Event::Load) else {
-        return false;
-    };
-    let back = same_page(target.as_str(), asked.here, asked.allowed.own);
-    if let (true, Some(job)) = (back, job) {
-        job.outcome = Outcome::Faulty;
-        job.faults.push(Finding::new(
+/// What was heard of a hook.
+struct Heard {
+    /// `None` if it cannot be relied on.
+    reply: Option<Reply>,
+    job: Option<Job>,
+    faults: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl Heard {
+    /// `None` where the hook is not waited for.
+    fn of(given: Given) -> Option<Self> {
+        let (reply, job, faults, warnings) = match given {
+            Given::Nothing => return None,
+            Given::Live(called) => (called.reply, Some(called.job), Vec::new(), Vec::new()),
+            Given::Canned(None) => (None, None, Vec::new(), Vec::new()),
+            Given::Canned(Some(reading)) => {
+                let usable = reading.faults.is_empty();
+                let reply = usable.then_some(reading.reply);
+                (reply, None, reading.faults, reading.warnings)
+            }
+        };
+        Some(Self {
+            reply,
+            job,
+            faults,
+            warnings,
+        })
+    }
+
+    /// A reply to a load must not redirect to the very page that is being opened: that would never end.
+    fn check_way_back(&mut self, asked: &Asked<'_>) {
+        let target = self.reply.as_ref().and_then(Reply::redirect);
+        let back = asked.event == Event::Load
+            && target
+                .is_some_and(|target| same_page(target.as_str(), asked.here, asked.allowed.own));
+        if !back {
+            return;
+        }
+        self.reply = None;
+        let finding = Finding::new(
             "$.redirect",
             "the redirect leads back to the page that is being opened",
-        ));
+        );
+        match &mut self.job {
+            Some(job) => {
+                job.outcome = Outcome::Faulty;
+                job.faults.push(finding);
+            }
+            None => self.faults.push(finding),
+        }
     }
-    back
+
+    fn noted(&self, hook: &HookRule) -> CalledHook {
+        let job = self.job.as_ref();
+        CalledHook {
+            name: hook.name.clone(),
+            place: hook.place.clone(),
+            faults: job.map_or(&self.faults, |job| &job.faults).clone(),
+            warnings: job.map_or(&self.warnings, |job| &job.warnings).clone(),
+            job: self.job.clone(),
+        }
+    }
 }
 
 fn same_page(target: &str, here: &str, own: Option<&str>) -> bool {
@@ -368,50 +440,32 @@ fn same_page(target: &str, here: &str, own: Option<&str>) -> bool {
     parts(rest) == parts(here)
 }
 
-/// The reply that a test gives for a hook; `"fails"` is none.
+/// The reply that a test gives for a hook, read as if it had come over the wire; `"fails"` is none.
 fn canned(
     asked: &Asked<'_>,
     doc: &Doc,
     chained: &ChainHook,
     replies: &Map<String, Value>,
-) -> Option<Reply> {
-    let object = match replies.get(&chained.hook.name) {
-        None => return Some(Reply::go_on()),
-        Some(Value::Object(object)) => object,
-        Some(_) => return None,
+) -> Option<Reading> {
+    let value = match replies.get(&chained.hook.name) {
+        None => return Some(Reading::default()),
+        Some(Value::String(word)) if word == FAILS => return None,
+        Some(value) => value,
     };
     let limits = Limits {
         nested: asked.route.form.nested || matches!(doc, Doc::Json(_)),
         allowed: asked.allowed,
     };
-    let mut reading = reply_table::read(object, limits);
+    let answered = Answered {
+        status: 200,
+        content_type: Some("application/json"),
+        encoding: None,
+        location: None,
+        body: Some(value.to_string().into()).filter(|body: &Bytes| body.len() <= MAX_REPLY),
+    };
+    let (mut reading, _) = answer::read(&answered, limits);
     asked.route.form.admit(&mut reading, doc);
-    reading.faults.is_empty().then_some(reading.reply)
-}
-
-fn in_words(reply: &Reply) -> String {
-    let mut words = Vec::new();
-    if reply.is_error() {
-        words.push("error".to_owned());
-    }
-    if !reply.jdoc().is_empty() {
-        let names: Vec<&str> = reply.jdoc().keys().map(String::as_str).collect();
-        words.push(format!("changes {}", names.join(", ")));
-    }
-    if let Some(target) = reply.redirect() {
-        words.push(format!("redirects to {target}"));
-    }
-    if words.is_empty() {
-        words.push(
-            if reply.is_silent() {
-                "go on"
-            } else {
-                "go on, with a message"
-            }
-            .to_owned(),
-        );
-    }
-    words.join(", ")
+    Some(reading)
 }
 
 #[cfg(test)]

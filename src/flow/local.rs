@@ -3,7 +3,7 @@
 
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
-use crate::flow::journal;
+use crate::flow::asked::in_words;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
@@ -18,8 +18,9 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
     if asked.event == Event::Preprocess {
         for rule in &form.fields {
             if let Some(value) = rule.normalized(doc) {
-                trail.note(|| format!("{}: `{}` is normalised", rule.place, rule.name));
-                journal::local(asked, &rule.place, "normalises", Some(&rule.name));
+                trail.note(&rule.place, || {
+                    format!("`{}` is normalised to {value}", rule.name)
+                });
                 give(
                     Reply::go_on().change(rule.name.as_str(), value),
                     asked,
@@ -31,8 +32,9 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                 Ok(Some(typed)) => doc.set_typed(&rule.name, typed),
                 Ok(None) => {}
                 Err(refusal) => {
-                    trail.note(|| format!("{}: `{}` is refused", rule.place, rule.name));
-                    journal::local(asked, &rule.place, "refuses", Some(&rule.name));
+                    trail.note(&rule.place, || {
+                        format!("`{}` is refused: {}", rule.name, in_words(&refusal))
+                    });
                     give(*refusal, asked, doc, decision);
                 }
             }
@@ -42,7 +44,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
         // Each rule sees what those before it changed.
         let call = asked.to_value(doc);
         if !rule.when.applies(&call) {
-            trail.note(|| format!("{}: the rule does not apply", rule.place));
+            trail.note(&rule.place, || "the rule does not apply".to_owned());
             continue;
         }
         let limits = Limits {
@@ -50,9 +52,10 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
             allowed: asked.allowed,
         };
         let reading = rule.reply(&call, limits);
-        trail.note(|| format!("{}: the rule replies", rule.place));
-        journal::local(asked, &rule.place, "replies", None);
         if let Some(fault) = reading.faults.first() {
+            trail.note(&rule.place, || {
+                format!("the rule applies but cannot reply: {fault}")
+            });
             tracing::error!(target: "formgate::rules", place = %rule.place, fault = %fault, "a local rule cannot reply");
             give(
                 Reply::go_on().say(MsgType::Error, words::RULE_FAILED),
@@ -61,6 +64,9 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                 decision,
             );
         } else {
+            trail.note(&rule.place, || {
+                format!("the rule replies: {}", in_words(&reading.reply))
+            });
             give(reading.reply, asked, doc, decision);
         }
     }

@@ -102,7 +102,6 @@ pub(in crate::flow) async fn submit(
     let Some(Candidate { route, .. }) = meant else {
         return Box::pin(pass_on(gate, &snapshot, submission)).await;
     };
-    journal::arrived(&submission, &route.id, &request_id);
     let known = person::known(gate, &request_id, address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
@@ -407,7 +406,7 @@ impl Carriage {
 }
 
 /// The gateway's own answer where the submission stops; `None` where it goes on.
-fn refusal(before: &Consulted) -> Option<Said> {
+pub(in crate::flow) fn refusal(before: &Consulted) -> Option<Said> {
     let decision = &before.decision;
     match (decision.course(), decision.redirect()) {
         (Course::Continue, _) => None,
@@ -421,7 +420,7 @@ fn refusal(before: &Consulted) -> Option<Said> {
 }
 
 /// The changes that really change something.
-fn changes(decision: &Decision, original: &Doc) -> Jdoc {
+pub(in crate::flow) fn changes(decision: &Decision, original: &Doc) -> Jdoc {
     let changes = decision
         .jdoc()
         .iter()

@@ -185,7 +185,9 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
     called
 }
 
-fn job(target: &Target, ask: Ask<'_>) -> Job {
+/// The record of a call that has not been made yet.
+#[must_use]
+pub fn job(target: &Target, ask: Ask<'_>) -> Job {
     Job {
         id: ask.id.to_string(),
         kind: JobKind::Hook,
@@ -341,7 +343,7 @@ impl Attempted {
 }
 
 /// The request of one attempt, signed.
-fn request(
+pub fn request(
     target: &Target,
     ask: Ask<'_>,
     job: &mut Job,

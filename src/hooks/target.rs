@@ -54,6 +54,22 @@ pub struct Target {
     pub breaker: Breaker,
 }
 
+impl Target {
+    /// A hook that has not been called yet.
+    #[must_use]
+    pub fn new(rule: &Arc<HookRule>, pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            uri: rule.target.plain().and_then(|plain| plain.parse().ok()),
+            url: rule.url().split('?').next().unwrap_or_default().to_owned(),
+            headers: headers(rule),
+            signer: Signer::new(&rule.keys),
+            breaker: Breaker::new(rule.breaker),
+            rule: Arc::clone(rule),
+        }
+    }
+}
+
 /// Every hook of a book, by its number.
 #[derive(Debug, Default)]
 pub struct Targets {
@@ -84,18 +100,11 @@ impl Targets {
             };
             let pool = Arc::clone(pools.entry(&rule.origin).or_insert_with(fresh));
             let known = breakers.get(&key(rule));
-            targets.push(Target {
-                pool,
-                uri: rule.target.plain().and_then(|plain| plain.parse().ok()),
-                url: rule.url().split('?').next().unwrap_or_default().to_owned(),
-                headers: headers(rule),
-                signer: Signer::new(&rule.keys),
-                breaker: known.map_or_else(
-                    || Breaker::new(rule.breaker),
-                    |known| known.carried_over(rule.breaker),
-                ),
-                rule: Arc::clone(rule),
-            });
+            let mut target = Target::new(rule, pool);
+            if let Some(known) = known {
+                target.breaker = known.carried_over(rule.breaker);
+            }
+            targets.push(target);
         }
         Self { targets }
     }

@@ -30,6 +30,16 @@ impl OnConflict {
         ("stop", Self::Stop),
         ("suggest", Self::Suggest),
     ];
+
+    /// The word in rule files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Stop => "stop",
+            Self::Suggest => "suggest",
+        }
+    }
 }
 
 /// Whether the event's own matter – the page, the submission, the answer – takes its course.

@@ -2,6 +2,7 @@
 //! a later change goes. Owns reading these keys and applying them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
@@ -63,6 +64,19 @@ impl Accepted {
     }
 }
 
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (low, high)) in self.0.iter().enumerate() {
+            f.write_str(if at > 0 { ", " } else { "" })?;
+            match high - low {
+                0 => write!(f, "{low}")?,
+                _ => write!(f, "{}xx", low / 100)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where the submission's id is found in the backend's answer.
 #[derive(Debug, Clone)]
 pub enum SubmissionId {
@@ -121,6 +135,13 @@ pub struct Update {
     /// In upper case.
     pub method: String,
     target: Template,
+}
+
+impl fmt::Display for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.fill(|name| format!("{{{name}}}").into());
+        write!(f, "{} {target}", self.method)
+    }
 }
 
 impl Update {

@@ -1,6 +1,7 @@
 //! The book: all rule files as one immutable value. Owns loading a folder, what several files must agree on, and
 //! finding a form; keeping the book current is left to `cli`.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::rules::file::RuleFile;
 use crate::rules::form::Form;
 use crate::rules::form::FormTable;
 use crate::rules::form::Part;
+use crate::rules::form::written;
 use crate::rules::hook::HookRule;
 use crate::rules::place::Place;
 use crate::rules::recognise::Asked;
@@ -44,6 +46,8 @@ pub struct Loaded {
     pub book: Book,
     /// What works but is probably not meant.
     pub warnings: Vec<Complaint>,
+    /// The files that rule files name: secrets.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// A file's name as the operator knows it, its stem, and its text.
@@ -63,8 +67,20 @@ impl Book {
     /// # Errors
     /// Everything that is wrong, in all files.
     pub fn load(folder: &Path, hosts: &[String]) -> Result<Loaded, Vec<Complaint>> {
+        Self::load_naming(folder, hosts, &mut BTreeSet::new())
+    }
+
+    /// The same; `named` gets the files that rule files name, even if something is wrong.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in all files.
+    pub fn load_naming(
+        folder: &Path,
+        hosts: &[String],
+        named: &mut BTreeSet<PathBuf>,
+    ) -> Result<Loaded, Vec<Complaint>> {
         let files = read_folder(folder)?;
-        Self::compile(files, folder, hosts)
+        Self::compile_naming(files, folder, hosts, named)
     }
 
     /// Compiles files that have been read. Secrets in files are looked for from `folder`.
@@ -76,7 +92,17 @@ impl Book {
         folder: &Path,
         hosts: &[String],
     ) -> Result<Loaded, Vec<Complaint>> {
+        Self::compile_naming(files, folder, hosts, &mut BTreeSet::new())
+    }
+
+    fn compile_naming(
+        files: Vec<Written>,
+        folder: &Path,
+        hosts: &[String],
+        named: &mut BTreeSet<PathBuf>,
+    ) -> Result<Loaded, Vec<Complaint>> {
         let files = parse(files, folder);
+        named.extend(files.iter().flat_map(|file| file.named.clone()));
         let mut binder = Binder::default();
         binder.book.routes.know_hosts(hosts);
         binder.bind(&files);
@@ -91,6 +117,7 @@ impl Book {
         Ok(Loaded {
             book,
             warnings: complaints,
+            files: named.clone(),
         })
     }
 
@@ -227,11 +254,7 @@ impl Binder {
                 shared,
                 None,
             );
-            let cases = file
-                .cases
-                .iter()
-                .map(|case| (Arc::clone(&form), case.clone()));
-            self.book.cases.extend(cases);
+            self.bind_cases(file, &form);
         }
     }
 
@@ -290,12 +313,15 @@ impl Binder {
         self.claim(file, &form, &file.form.submit, FormPart::Submission, folds);
         self.claim(file, &form, &file.form.load, FormPart::Page, folds);
         self.book.by_id.insert(id, self.book.forms.len());
-        self.book.cases.extend(
-            file.cases
-                .iter()
-                .map(|case| (Arc::clone(&form), case.clone())),
-        );
+        self.bind_cases(file, &form);
         self.book.forms.push(form);
+    }
+
+    fn bind_cases(&mut self, file: &RuleFile, form: &Arc<Form>) {
+        for case in &file.cases {
+            case.check_hooks(&file.page, form);
+            self.book.cases.push((Arc::clone(form), case.clone()));
+        }
     }
 
     fn bind_discovered(
@@ -305,7 +331,8 @@ impl Binder {
         shared: usize,
         none: (&FormTable, &Part),
     ) {
-        let form = Form::new(String::new(), file.place.clone(), none, all);
+        let mut form = Form::new(String::new(), file.place.clone(), none, all);
+        form.submit = written(&file.form.discover);
         let form = self.with_hooks(form, all.1, shared, None);
         let folds = file.form.case_insensitive.unwrap_or(false);
         for route in &file.form.discover {

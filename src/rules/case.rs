@@ -4,10 +4,22 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::model::call::SubmitResult;
 use crate::model::event::Event;
+use crate::rules::form::Form;
 use crate::rules::place::Place;
+use crate::rules::shapes::ANY_TABLE;
 use crate::rules::shapes::EXPECT;
+use crate::rules::shapes::RESULT;
+use crate::source::page::Page;
+use crate::source::shape::Kind;
+use crate::source::shape::suggestion;
+use crate::source::table::Placed;
 use crate::source::table::Table;
+use crate::source::table::to_json;
+
+/// The reply of a hook that cannot be relied on.
+pub const FAILS: &str = "fails";
 
 /// A test of a rule file.
 #[derive(Debug, Clone)]
@@ -16,26 +28,51 @@ pub struct Case {
     pub name: String,
     /// The event.
     pub on: Event,
-    /// The fields that are submitted.
-    pub doc: Map<String, Value>,
-    /// What is known of the person.
-    pub user_info: Map<String, Value>,
-    /// The path's parameters.
-    pub params: Vec<(String, String)>,
-    /// What each hook replies; `"fails"` for one that cannot be relied on.
+    /// What happens.
+    pub sample: Sample,
+    /// What each hook replies; [`FAILS`] for one that cannot be relied on.
     pub replies: Map<String, Value>,
     /// What must come of it.
     pub expect: Map<String, Value>,
     /// Where it was written.
     pub place: Place,
+    /// Every hook that it names, where it names it.
+    hooks: Vec<Placed<String>>,
+}
+
+/// An occasion that somebody made up.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// The fields that are submitted.
+    pub doc: Map<String, Value>,
+    /// How: as JSON, as a form, or whatever fits.
+    pub as_json: Option<bool>,
+    /// What is known of the person.
+    pub user_info: Map<String, Value>,
+    /// The path's parameters.
+    pub params: Vec<(String, String)>,
+    /// The backend's answer, after acceptance.
+    pub result: Option<SubmitResult>,
 }
 
 impl Case {
     /// Reads `[[case]]`; `None` if it says too little to be one.
     #[must_use]
-    pub fn read(table: &Table<'_>, hooks: &[&str]) -> Option<Self> {
-        let words = Event::ALL.map(|event| (event.word(), event));
-        if table.table("expect", &EXPECT).is_none() {
+    pub fn read(table: &Table<'_>) -> Option<Self> {
+        let events = Event::ALL.map(|event| (event.word(), event));
+        let on = table.word("on", &events).unwrap_or(Event::Preprocess);
+        let params = object(table, "params").into_iter();
+        let sample = Sample {
+            doc: object(table, "doc"),
+            as_json: table.word("as", &[("form", false), ("json", true)]),
+            user_info: object(table, "user_info"),
+            params: params
+                .map(|(name, value)| (name, text_of(&value)))
+                .collect(),
+            result: result(table, on),
+        };
+        let (mut hooks, replies) = replies(table);
+        let Some(expect) = table.table("expect", &EXPECT) else {
             if !table.has("expect") {
                 let mend = "add expect = { outcome = \"stopped\" }";
                 table
@@ -43,33 +80,54 @@ impl Case {
                     .complain(table.span(), "a case without `expect` can never fail", mend);
             }
             return None;
-        }
-        let replies = object(table, "replies");
-        for name in replies
-            .keys()
-            .filter(|name| !hooks.contains(&name.as_str()))
-        {
-            table.complain(
-                "replies",
-                format!("there is no hook `{name}` in this file"),
-                "",
-            );
-        }
-        let params = object(table, "params").into_iter();
+        };
+        hooks.extend(check_expectations(&expect));
         Some(Self {
             name: table
                 .text("name")
                 .map_or_else(|| "unnamed".to_owned(), |placed| placed.value),
-            on: table.word("on", &words).unwrap_or(Event::Preprocess),
-            doc: object(table, "doc"),
-            user_info: object(table, "user_info"),
-            params: params
-                .map(|(name, value)| (name, text_of(&value)))
-                .collect(),
+            on,
+            sample,
             replies,
             expect: object(table, "expect"),
             place: Place::on(table.page(), &table.span()),
+            hooks,
         })
+    }
+
+    /// Complains of names that are no hook of this form and event.
+    pub fn check_hooks(&self, page: &Page, form: &Form) {
+        let names = |event: Event| {
+            let hooks = form.hooks(event).iter();
+            hooks.map(|chained| chained.hook.name.as_str())
+        };
+        for named in &self.hooks {
+            if names(self.on).any(|name| name == named.value) {
+                continue;
+            }
+            let other = Event::ALL
+                .into_iter()
+                .find(|event| names(*event).any(|name| name == named.value));
+            let (message, mend) = match other {
+                Some(event) => (
+                    format!(
+                        "the hook `{}` is not asked on {}",
+                        named.value,
+                        self.on.word()
+                    ),
+                    format!("it is a hook of on = \"{}\"", event.word()),
+                ),
+                None if form.hooks(self.on).is_empty() => (
+                    format!("there is no hook `{}`", named.value),
+                    format!("nobody is called on {}", self.on.word()),
+                ),
+                None => (
+                    format!("there is no hook `{}` on {}", named.value, self.on.word()),
+                    suggestion(&named.value, names(self.on).collect::<Vec<_>>()),
+                ),
+            };
+            page.complain(named.span.clone(), message, mend);
+        }
     }
 
     /// What differs between `expect` and what came of the case: key, expected, got.
@@ -94,8 +152,84 @@ fn meets(key: &str, expected: &Value, got: &Value) -> bool {
                 .unwrap_or_default();
             got.len() == fields.len() && fields.iter().all(|field| got.contains(field))
         }
+        ("called", Value::String(one)) => got
+            .as_array()
+            .is_some_and(|got| got.as_slice() == [Value::from(one.as_str())]),
         _ => expected == got,
     }
+}
+
+fn replies(table: &Table<'_>) -> (Vec<Placed<String>>, Map<String, Value>) {
+    let mut names = Vec::new();
+    let mut replies = Map::new();
+    let Some(inner) = table.table("replies", &ANY_TABLE) else {
+        return (names, replies);
+    };
+    for (name, value) in inner.entries() {
+        let json = to_json(value.get_ref());
+        if !json.is_object() && json != FAILS {
+            let mend = format!("write {{ msg = \"…\" }}, {{}} or \"{FAILS}\"");
+            table
+                .page()
+                .complain(value.span(), "a reply is a table", mend);
+        }
+        replies.insert(name.value.clone(), json);
+        names.push(name);
+    }
+    (names, replies)
+}
+
+fn result(table: &Table<'_>, on: Event) -> Option<SubmitResult> {
+    let inner = table.table("result", &RESULT)?;
+    if on != Event::Submit {
+        let mend = "add on = \"submit\", or leave `result` out";
+        table.page().complain(
+            table.key_span("result"),
+            "the backend has answered only on submit",
+            mend,
+        );
+    }
+    let status = inner.count("status").map_or(200, |placed| placed.value);
+    Some(SubmitResult {
+        status: u16::try_from(status).unwrap_or(u16::MAX),
+        location: inner.text("location").map(|placed| placed.value),
+        body: inner.json("body").map(|placed| placed.value),
+    })
+}
+
+/// Complains of values that could never be met; the hooks that must be called.
+fn check_expectations(expect: &Table<'_>) -> Vec<Placed<String>> {
+    let words = |words: &[&'static str]| -> Vec<(&'static str, ())> {
+        words.iter().map(|word| (*word, ())).collect()
+    };
+    for key in EXPECT.keys {
+        match key.kind {
+            Kind::Word(known) => {
+                let _ = expect.word(key.name, &words(known));
+            }
+            Kind::Text => drop(expect.text(key.name)),
+            Kind::Count => drop(expect.count(key.name)),
+            Kind::Flag => drop(expect.flag(key.name)),
+            Kind::Table(shape) => drop(expect.table(key.name, shape)),
+            _ => {}
+        }
+    }
+    if let Some(errors) = expect.json("errors") {
+        let good = match &errors.value {
+            Value::Array(list) => list.iter().all(Value::is_string),
+            Value::Object(fields) => fields.values().all(Value::is_string),
+            _ => false,
+        };
+        if !good {
+            let mend = "write [\"age\"] or { age = \"You must be 5 or older.\" }";
+            expect.complain(
+                "errors",
+                "`errors` must be a list of fields, or texts by field",
+                mend,
+            );
+        }
+    }
+    expect.texts("called")
 }
 
 fn object(table: &Table<'_>, name: &str) -> Map<String, Value> {

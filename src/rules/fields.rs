@@ -49,6 +49,9 @@ pub enum Normalize {
     Uppercase,
 }
 
+/// SHA-256 of `sample`.
+const SAMPLE_SUM: &str = "af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf";
+
 const NORMALIZE: [(&str, Normalize); 4] = [
     ("trim", Normalize::Trim),
     ("collapse", Normalize::Collapse),
@@ -118,6 +121,76 @@ impl FieldRule {
                 "add type = \"file\"",
             );
         }
+    }
+
+    /// The constraints in words, as they are written in rule files.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = Vec::new();
+        words.extend(self.required.then(|| "required".to_owned()));
+        if self.kind != FieldType::String {
+            words.push(format!("type {}", self.kind.word()));
+        }
+        if !self.normalize.is_empty() {
+            let steps = self.normalize.iter().map(|step| step.word());
+            words.push(format!(
+                "normalize {}",
+                steps.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        // `pattern` is compiled for the whole value.
+        let pattern = self.pattern.as_ref().map(Regex::as_str);
+        let pattern = pattern.map(|text| text.trim_start_matches("^(?:").trim_end_matches(")$"));
+        words.extend(pattern.map(|pattern| format!("pattern {pattern}")));
+        let mut add = |name: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("{name} {value}")));
+        };
+        add("minlength", self.minlength.map(|least| least.to_string()));
+        add("maxlength", self.maxlength.map(|most| most.to_string()));
+        add("min", self.min.as_ref().map(ToString::to_string));
+        add("max", self.max.as_ref().map(ToString::to_string));
+        add("step", self.step.map(|step| step.to_string()));
+        let accept = (!self.accept.is_empty()).then(|| self.accept.join(", "));
+        add("accept", accept);
+        add("maxsize", self.maxsize.map(show_size));
+        if words.is_empty() {
+            words.push("no constraint".to_owned());
+        }
+        words.join("; ")
+    }
+
+    /// A value that a person could have typed: of the field's type, within its bounds. A `pattern` is not looked at.
+    #[must_use]
+    pub fn sample(&self) -> Value {
+        let bound = |typed: &Option<Typed>| typed.as_ref().map(ToString::to_string);
+        let number = || bound(&self.min).or_else(|| bound(&self.max));
+        let text = match self.kind {
+            FieldType::String => "sample".to_owned(),
+            FieldType::Integer | FieldType::Number => number().unwrap_or_else(|| "1".to_owned()),
+            FieldType::Boolean => "true".to_owned(),
+            FieldType::Date => number().unwrap_or_else(|| "2026-01-31".to_owned()),
+            FieldType::Email => "person@example.org".to_owned(),
+            FieldType::Url => "https://example.org/".to_owned(),
+            FieldType::List => {
+                let least = self.min.as_ref().and_then(Typed::as_f64).unwrap_or(1.0);
+                let values = (1..=20).take_while(|count| f64::from(*count) <= least.max(1.0));
+                return values.map(|count| format!("sample {count}")).collect();
+            }
+            FieldType::File => {
+                let suffix = self.accept.iter().find(|wanted| wanted.starts_with('.'));
+                let kind = self.accept.iter().find(|wanted| wanted.contains('/'));
+                let kind = kind.map_or("text/plain".to_owned(), |kind| kind.replace("/*", "/png"));
+                return serde_json::json!({
+                    "filename": format!("sample{}", suffix.map_or(".txt", String::as_str)),
+                    "content_type": kind, "size": 6, "sha256": SAMPLE_SUM,
+                });
+            }
+        };
+        let least = self.minlength.and_then(|least| usize::try_from(least).ok());
+        let text = format!("{text:x<0$}", least.unwrap_or(0).min(1000));
+        let most = self.maxlength.and_then(|most| usize::try_from(most).ok());
+        let text: String = text.chars().take(most.unwrap_or(usize::MAX)).collect();
+        text.into()
     }
 
     /// The value that normalising makes of the field, if it changes anything.
@@ -276,6 +349,11 @@ impl FieldRule {
 }
 
 impl Normalize {
+    fn word(self) -> &'static str {
+        let found = NORMALIZE.iter().find(|(_, step)| *step == self);
+        found.map_or("", |(word, _)| word)
+    }
+
     fn apply(self, text: &str) -> String {
         match self {
             Self::Trim => text.trim().to_owned(),

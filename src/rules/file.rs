@@ -2,6 +2,7 @@
 //! alone; what concerns several is left to [`crate::rules::book`].
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::rules::shapes::RULE;
 use crate::rules::shapes::RULE_FILE;
 use crate::rules::shapes::USER_INFO;
 use crate::source::page::Page;
+use crate::source::secret;
 use crate::source::table::Table;
 
 /// The name of the file that holds what applies to every form.
@@ -45,14 +47,17 @@ pub struct RuleFile {
     pub part: Part,
     /// Its tests.
     pub cases: Vec<Case>,
+    /// The files that it names: secrets.
+    pub named: Vec<PathBuf>,
 }
 
 impl RuleFile {
     /// Reads a file's text. Secrets in files are looked for from `folder`.
     #[must_use]
     pub fn read(page: Page, stem: &str, folder: &Path) -> Self {
-        let (form, place, part, cases) = {
+        let (form, place, part, cases, named) = {
             let parsed = page.parse();
+            let named = secret::files(&page, parsed.get_ref(), folder);
             let top = Table::new(&page, &RULE_FILE, parsed.get_ref(), 0..0);
             let form_table = top.table("form", &FORM);
             let form = form_table
@@ -73,12 +78,8 @@ impl RuleFile {
                     .collect(),
                 hooks: hooks(&top, folder),
             };
-            let names: Vec<&str> = part.hooks.iter().map(|hook| hook.name.as_str()).collect();
             let cases = top.tables("case", &CASE);
-            let cases: Vec<Case> = cases
-                .iter()
-                .filter_map(|table| Case::read(table, &names))
-                .collect();
+            let cases: Vec<Case> = cases.iter().filter_map(Case::read).collect();
             if let Some(table) = &form_table {
                 check_form(table, &form, stem);
                 check_budget(table, &form, &part);
@@ -90,7 +91,7 @@ impl RuleFile {
                     "begin with [form] and submit = \"POST /…\"",
                 );
             }
-            (form, Place::on(&page, &span), part, cases)
+            (form, Place::on(&page, &span), part, cases, named)
         };
         Self {
             page,
@@ -99,6 +100,7 @@ impl RuleFile {
             place,
             part,
             cases,
+            named,
         }
     }
 

@@ -18,7 +18,6 @@ use crate::rules::shapes::BREAKER;
 use crate::rules::template::Template;
 use crate::rules::when::When;
 use crate::source::secret;
-use crate::source::table::Placed;
 use crate::source::table::Table;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,6 +76,38 @@ pub enum Mode {
     Shadow,
     /// It is not even called.
     Off,
+}
+
+impl OnFailure {
+    /// What happens where the rule file does not say.
+    #[must_use]
+    pub const fn default_for(on: Event) -> Self {
+        match on {
+            Event::Preprocess => Self::Stop,
+            Event::Load | Event::Submit => Self::Continue,
+        }
+    }
+
+    /// The word in rule files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Continue => "continue",
+        }
+    }
+}
+
+impl Mode {
+    /// The word in rule files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// When a hook that fails is left alone.
@@ -147,11 +178,7 @@ impl HookRule {
         let on = read_on(table);
         let (origin, target) = url(table)?;
         let on = on?;
-        let fallback = if on == Event::Preprocess {
-            OnFailure::Stop
-        } else {
-            OnFailure::Continue
-        };
+        let fallback = OnFailure::default_for(on);
         let on_failure = [("stop", OnFailure::Stop), ("continue", OnFailure::Continue)];
         let modes = [
             ("enforce", Mode::Enforce),
@@ -187,6 +214,39 @@ impl HookRule {
         })
     }
 
+    /// A hook that no rule file has, with every key's default.
+    ///
+    /// # Errors
+    /// The URL cannot be called.
+    pub fn plain(on: Event, url: &str, place: Place) -> Result<Self, String> {
+        let (origin, target) = address(url)?;
+        Ok(Self {
+            on,
+            name: origin.host.clone(),
+            origin,
+            target,
+            when: When::default(),
+            fields: None,
+            headers: Vec::new(),
+            keys: Vec::new(),
+            timeout: DEFAULT_TIMEOUT,
+            on_failure: OnFailure::default_for(on),
+            parallel: false,
+            mode: Mode::default(),
+            breaker: Breaker::default(),
+            place,
+        })
+    }
+
+    /// The same hook at another address.
+    ///
+    /// # Errors
+    /// The URL cannot be called.
+    pub fn moved_to(mut self, url: &str) -> Result<Self, String> {
+        (self.origin, self.target) = address(url)?;
+        Ok(self)
+    }
+
     /// The whole URL, for people; slots are shown as written.
     #[must_use]
     pub fn url(&self) -> String {
@@ -206,31 +266,25 @@ fn url(table: &Table<'_>) -> Option<(Origin, Template)> {
         }
         return None;
     };
-    let split = table.parsed(&url, |url| {
-        let (origin, target) = Origin::split(url)?;
-        Ok((origin, target.to_owned()))
+    table.parsed(&url, address).map(|placed| placed.value)
+}
+
+/// Reads where a hook is called.
+fn address(url: &str) -> Result<(Origin, Template), String> {
+    let (origin, target) = Origin::split(url)?;
+    if target
+        .bytes()
+        .any(|byte| byte <= b' ' || byte == 0x7f || !byte.is_ascii())
+    {
+        return Err(
+            "a URL has no white space and no letters beyond ASCII; percent-encode them".to_owned(),
+        );
+    }
+    let template = Template::compile(target, |name| name == "form" || name == "event");
+    let template = template.map_err(|why| {
+        format!("in the URL's path: {why}; the slots are `{{form}}` and `{{event}}`")
     })?;
-    let (origin, target) = split.value;
-    let target = Placed {
-        value: target,
-        span: url.span,
-    };
-    let target = table.parsed(&target, |target| {
-        if target
-            .bytes()
-            .any(|byte| byte <= b' ' || byte == 0x7f || !byte.is_ascii())
-        {
-            return Err(
-                "a URL has no white space and no letters beyond ASCII; percent-encode them"
-                    .to_owned(),
-            );
-        }
-        let template = Template::compile(target, |name| name == "form" || name == "event");
-        template.map_err(|why| {
-            format!("in the URL's path: {why}; the slots are `{{form}}` and `{{event}}`")
-        })
-    })?;
-    Some((origin, target.value))
+    Ok((origin, template))
 }
 
 fn timeout(table: &Table<'_>) -> Duration {

@@ -66,6 +66,13 @@ impl FieldType {
         ("file", Self::File),
     ];
 
+    /// The word in rule files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, kind)| *kind == self);
+        found.map_or("string", |(word, _)| word)
+    }
+
     /// Reads a text that is not empty.
     ///
     /// # Errors

@@ -86,6 +86,14 @@ impl LocalRule {
         })
     }
 
+    /// The reply as it was written.
+    #[must_use]
+    pub fn written(&self) -> Value {
+        let members = self.reply.iter();
+        let members = members.map(|(name, value)| (name.clone(), value.written()));
+        Value::Object(members.collect())
+    }
+
     /// The rule's reply to `call`. A fault can come only from what was filled into a slot.
     #[must_use]
     pub fn reply(&self, call: &Value, limits: Limits<'_>) -> Reading {
@@ -166,6 +174,19 @@ impl Slotted {
             }
             other => Self::Plain(other),
         })
+    }
+
+    fn written(&self) -> Value {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(template) => template.fill(|name| format!("{{{name}}}").into()).into(),
+            Self::List(list) => list.iter().map(Self::written).collect(),
+            Self::Object(members) => {
+                let members = members.iter();
+                let members = members.map(|(name, value)| (name.clone(), value.written()));
+                Value::Object(members.collect())
+            }
+        }
     }
 
     fn fill(&self, call: &Value) -> Value {

@@ -1,6 +1,8 @@
 //! `[user_info]`: where what hooks are told about the person comes from. Owns reading the table; looking the
 //! values up in a request is left to `flow`.
 
+use std::fmt;
+
 use crate::source::table::Table;
 use crate::source::table::to_json;
 
@@ -35,6 +37,18 @@ impl UserSource {
             "param" => Ok(Self::Param(name.to_owned())),
             "jwt" => Ok(Self::Jwt(name.to_owned())),
             other => Err(format!("`{other}:` is not a place to look; {wanted}")),
+        }
+    }
+}
+
+impl fmt::Display for UserSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Field(name) => write!(f, "field:{name}"),
+            Self::Param(name) => write!(f, "param:{name}"),
+            Self::Jwt(name) => write!(f, "jwt:{name}"),
         }
     }
 }

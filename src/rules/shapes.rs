@@ -289,7 +289,7 @@ pub static RULE: Shape = Shape {
         ),
         key(
             "matches",
-            Kind::Any,
+            Kind::Table(&TEXT_TABLE),
             "JSONPath = regular expression; each must match a value it locates.",
         ),
         key(
@@ -314,7 +314,7 @@ pub static REPLY: Shape = Shape {
         ),
         key(
             "jdoc",
-            Kind::Any,
+            Kind::Table(&ANY_TABLE),
             "Fields to change; a text may hold `{doc.…}`.",
         ),
         key("focus_on", Kind::Text, "The field to focus."),
@@ -355,7 +355,7 @@ pub static HOOK: Shape = Shape {
         ),
         key(
             "matches",
-            Kind::Any,
+            Kind::Table(&TEXT_TABLE),
             "JSONPath = regular expression; the hook is called only if each matches a value it locates.",
         ),
         key(
@@ -365,7 +365,7 @@ pub static HOOK: Shape = Shape {
         ),
         key(
             "headers",
-            Kind::Any,
+            Kind::Table(&TEXT_TABLE),
             "Request headers; values may be `env:NAME` or `file:PATH`.",
         ),
         key(
@@ -420,6 +420,22 @@ pub static BREAKER: Shape = Shape {
     ],
 };
 
+/// A table of the person's own keys.
+pub static ANY_TABLE: Shape = Shape {
+    title: "a table",
+    doc: "Any keys.",
+    others: Some(Kind::Any),
+    keys: &[],
+};
+
+/// A table of the person's own keys, each with a text.
+pub static TEXT_TABLE: Shape = Shape {
+    title: "a table of texts",
+    doc: "Any keys, each with a text.",
+    others: Some(Kind::Text),
+    keys: &[],
+};
+
 /// `[[case]]`.
 pub static CASE: Shape = Shape {
     title: "[[case]]",
@@ -432,12 +448,30 @@ pub static CASE: Shape = Shape {
             Kind::Word(&["load", "preprocess", "submit"]),
             "The event. Default: preprocess.",
         ),
-        key("doc", Kind::Any, "The fields that are submitted."),
-        key("user_info", Kind::Any, "What is known of the person."),
-        key("params", Kind::Any, "The path's parameters."),
+        key(
+            "doc",
+            Kind::Table(&ANY_TABLE),
+            "The fields that are submitted; a file is `{ filename = \"a.pdf\", content_type = \"application/pdf\", size = 1000 }`.",
+        ),
+        key(
+            "as",
+            Kind::Word(&["form", "json"]),
+            "How they are submitted: `form` makes every value a text, as browsers do; `json` keeps its type. Default: form, or json where the doc has nested tables.",
+        ),
+        key(
+            "user_info",
+            Kind::Table(&ANY_TABLE),
+            "What is known of the person, besides what [user_info] takes from fields and parameters.",
+        ),
+        key("params", Kind::Table(&ANY_TABLE), "The path's parameters."),
+        key(
+            "result",
+            Kind::Table(&RESULT),
+            "The backend's answer, for `on = \"submit\"`. Default: status 200.",
+        ),
         key(
             "replies",
-            Kind::Any,
+            Kind::Table(&ANY_TABLE),
             "Hook name = the reply it gives, or `\"fails\"`. A hook that is not named lets the event go on.",
         ),
         key(
@@ -445,6 +479,18 @@ pub static CASE: Shape = Shape {
             Kind::Table(&EXPECT),
             "What must come of it; only what is named is compared.",
         ),
+    ],
+};
+
+/// `result` of `[[case]]`.
+pub static RESULT: Shape = Shape {
+    title: "`result` of [[case]]",
+    doc: "The backend's answer.",
+    others: None,
+    keys: &[
+        key("status", Kind::Count, "Its status. Default: 200."),
+        key("location", Kind::Text, "Its `location` header."),
+        key("body", Kind::Any, "Its JSON body."),
     ],
 };
 
@@ -459,6 +505,12 @@ pub static EXPECT: Shape = Shape {
             Kind::Word(&["accepted", "stopped", "redirected", "unavailable"]),
             "What the person gets.",
         ),
+        key("status", Kind::Count, "The status of the answer."),
+        key(
+            "submitted",
+            Kind::Flag,
+            "Whether the backend gets the submission.",
+        ),
         key("msg", Kind::Text, "The message that is shown first."),
         key(
             "msg_type",
@@ -472,11 +524,20 @@ pub static EXPECT: Shape = Shape {
         ),
         key("focus_on", Kind::Text, "The field that gets the focus."),
         key("redirect", Kind::Text, "Where the person is sent."),
-        key("changed", Kind::Any, "The changed fields and their values."),
+        key(
+            "changed",
+            Kind::Table(&ANY_TABLE),
+            "The changed fields and their values.",
+        ),
+        key(
+            "suggestions",
+            Kind::Table(&ANY_TABLE),
+            "The changes that are only offered, and their values.",
+        ),
         key(
             "called",
             Kind::Texts,
-            "The names of the hooks that are called, in order.",
+            "The names of the hooks that are called and waited for, in order.",
         ),
     ],
 };

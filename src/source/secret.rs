@@ -2,8 +2,13 @@
 //! unseen is left to [`crate::model::secret::Secret`].
 
 use std::path::Path;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+use toml::de::DeValue;
 
 use crate::model::secret::Secret;
+use crate::source::page::Page;
 
 /// Resolves `env:NAME` and `file:PATH` (relative to `folder`); `None` if the text is not a reference.
 ///
@@ -15,6 +20,34 @@ pub fn resolve(text: &str, folder: &Path) -> Option<Result<Secret, String>> {
     }
     text.strip_prefix("file:")
         .map(|path| from_file(&folder.join(path)))
+}
+
+/// The files that any value of a page names as `file:PATH`.
+#[must_use]
+pub fn files(page: &Page, table: &DeTable<'_>, folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    // Most pages name none, and there may be very many pages.
+    if page.text().content.contains("file:") {
+        for value in table.values() {
+            find(value.get_ref(), folder, &mut files);
+        }
+    }
+    files
+}
+
+fn find(value: &DeValue<'_>, folder: &Path, files: &mut Vec<PathBuf>) {
+    match value {
+        DeValue::String(text) => {
+            files.extend(text.strip_prefix("file:").map(|path| folder.join(path)));
+        }
+        DeValue::Array(list) => list
+            .iter()
+            .for_each(|item| find(item.get_ref(), folder, files)),
+        DeValue::Table(table) => table
+            .values()
+            .for_each(|item| find(item.get_ref(), folder, files)),
+        _ => {}
+    }
 }
 
 fn from_env(name: &str) -> Result<Secret, String> {
