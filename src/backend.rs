@@ -15,6 +15,7 @@ use http::Uri;
 use http::Version;
 use http::header;
 use http::request::Parts;
+use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
 use crate::model::origin::Origin;
@@ -195,10 +196,19 @@ fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
     } else {
         Pace::Free
     };
-    let mut request = outbound(head, Paced::new(body, pace).into());
+    let body = Outgoing::from(Paced::new(body, pace));
+    if body.size_hint().exact().is_none() {
+        // hyper takes a `GET` without a length for one without a body.
+        head.headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+    }
+    let mut request = outbound(head, body);
     if let Some(early) = early {
+        let turn = early.begin();
         hyper::ext::on_informational(&mut request, move |answer| {
-            early.push(answer.status(), answer.headers());
+            turn.push(answer.status(), answer.headers());
         });
     }
     request

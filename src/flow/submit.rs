@@ -61,10 +61,20 @@ use crate::wire::paced::Paced;
 /// The largest JSON answer that is read for its submission id.
 const MAX_RESULT: u64 = 1 << 20;
 
-/// Reads a submission; once it has arrived whole, it is carried to its end. A request that is a form's only if its
-/// body says so is read as well, and goes on as what it is.
+/// Reads a submission; once it has arrived whole, it is carried to its end. If the person goes away before, reading
+/// fails, and that is the end of it.
 pub(in crate::flow) async fn submit(
     gate: &Arc<Gate>,
+    visit: Visit,
+    candidates: Vec<Candidate>,
+) -> Result<Answer, FlowError> {
+    let whole = submit_whole(Arc::clone(gate), visit, candidates);
+    carry::to_its_end(&gate.tasks, whole).await
+}
+
+/// A request that is a form's only if its body says so is read as well, and goes on as what it is.
+async fn submit_whole(
+    gate: Arc<Gate>,
     visit: Visit,
     candidates: Vec<Candidate>,
 ) -> Result<Answer, FlowError> {
@@ -86,7 +96,12 @@ pub(in crate::flow) async fn submit(
     let address = arrival.person(&gate.settings.trusted_proxies);
     let authority = arrival.authority();
     arrival.announce();
-    let Arrival { head, body, .. } = *arrival;
+    let Arrival {
+        head,
+        body,
+        peer: _place, // kept among `limits.connections` to the end of this
+        ..
+    } = *arrival;
     // A connection of HTTP/1 watches over its bodies itself.
     let pause = Pace::Pause(gate.settings.body_pause);
     let pace = if head.version == Version::HTTP_2 {
@@ -100,18 +115,18 @@ pub(in crate::flow) async fn submit(
         .into_iter()
         .find(|candidate| candidate.is_meant_by(&submission.doc));
     let Some(Candidate { route, .. }) = meant else {
-        return Box::pin(pass_on(gate, &snapshot, submission)).await;
+        return Box::pin(pass_on(&gate, &snapshot, submission)).await;
     };
-    let known = person::known(gate, &request_id, address);
+    let known = person::known(&gate, &request_id, address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
-        gate: Arc::clone(gate),
+        gate,
         snapshot,
         route,
         authority,
     });
-    carry::to_its_end(&gate.tasks, carriage.carry(submission)).await
+    carriage.carry(submission).await
 }
 
 /// Whether a body could hold the fields that would make the request a form's.
@@ -458,11 +473,17 @@ pub(in crate::flow) fn backend_failed(
     match error {
         BackendError::Send(error) => {
             let (status, msg) = match error {
-                SendError::Connect(_) => (502, words::UNREACHABLE),
+                SendError::Connect(_) | SendError::Unsent(_) => (502, words::UNREACHABLE),
                 SendError::TimedOut(_) => (504, words::TOO_SLOW),
                 SendError::Lost(_) => (502, words::BROKE_OFF),
                 SendError::Upload(_) => {
                     return Said::rejected(Rejected::malformed("The upload broke off."));
+                }
+                SendError::Stalled => {
+                    return Said::rejected(Rejected {
+                        limit: Some("limits.body_pause"),
+                        ..Rejected::with(408, "The upload stopped coming before it was complete.")
+                    });
                 }
             };
             let submitted = if error.is_unsent() || !is_submission {

@@ -21,7 +21,9 @@ use tower::Service;
 
 use crate::backend::Tunnel;
 use crate::flow::Gate;
+use crate::gateway::fault::Fault;
 use crate::gateway::guard::Guard;
+use crate::gateway::guard::Patience;
 use crate::gateway::layers;
 use crate::gateway::line::Line;
 use crate::gateway::preface;
@@ -46,6 +48,7 @@ pub async fn plain<S>(mut stream: S, peer: Peer, terms: Terms)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let began = Instant::now();
     let first = tokio::select! {
         first = preface::spoken(&mut stream, terms.limits.header_timeout) => first,
         () = terms.stop.wait() => None,
@@ -56,12 +59,12 @@ where
         Some(Spoken {
             http2: false,
             ahead,
-        }) => http1(stream, ahead, peer, terms).await,
+        }) => http1(stream, ahead, began, peer, terms).await,
     }
 }
 
-/// Serves HTTP/1.
-pub async fn http1<S>(stream: S, ahead: Bytes, peer: Peer, terms: Terms)
+/// Serves HTTP/1 on a connection that was there at `began`, and of which `ahead` has been read.
+pub async fn http1<S>(stream: S, ahead: Bytes, began: Instant, peer: Peer, terms: Terms)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -72,16 +75,16 @@ where
         Arc::clone(&line),
         terms.limits.head(),
         terms.limits.patience(),
+        began,
     );
-    let service = layers::service(&terms.gate, &Arc::new(peer), &line, true);
+    let service = layers::service(&terms.gate, &Arc::new(peer), &line, layers::Spoken::Http1);
     // On the heap, so that the connection can be taken apart when it is done.
     let service =
         hyper::service::service_fn(move |request| Box::pin(service.clone().call(request)));
     let mut builder = http1::Builder::new();
     builder
         .preserve_header_case(terms.limits.header_case)
-        .header_read_timeout(None)
-        .pipeline_flush(true);
+        .header_read_timeout(None);
     let mut connection = builder.serve_connection(TokioIo::new(guard), service);
     let mut stop = terms.stop.watch();
     let mut stopping = false;
@@ -98,7 +101,7 @@ where
     let guard = parts.io.into_inner();
     match line.take() {
         Some(tunnel) => carry_tunnel(guard, parts.read_buf, tunnel).await,
-        None => farewell(guard, parts.read_buf).await,
+        None => farewell(guard).await,
     }
 }
 
@@ -109,38 +112,48 @@ where
 {
     let Ok(upgraded) = tunnel.0.await else { return };
     let mut backend = TokioIo::new(upgraded);
-    if !early.is_empty() && backend.write_all(&early).await.is_err() {
+    if !early.is_empty()
+        && (backend.write_all(&early).await.is_err() || backend.flush().await.is_err())
+    {
         return;
     }
     // Either side may just go away; there is nobody to tell.
     let _ = tokio::io::copy_bidirectional(&mut guard, &mut backend).await;
 }
 
-/// How long, and how many bytes, are read from a peer that is being told it was wrong.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: u64 = 1 << 20;
+/// How long a peer that is still sending is listened to after the last answer: in all, and in a pause.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Says what was wrong, if something was, and closes so that the peer can read it.
-async fn farewell<S>(guard: Guard<S>, unread: Bytes)
+async fn farewell<S>(guard: Guard<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let fault = guard.fault();
-    let settled = guard.is_settled() && unread.is_empty();
+    // What is wrong in a body is said in the answer to its request.
+    let words = fault
+        .filter(|_| !guard.is_in_body())
+        .and_then(Fault::last_words);
     let mut stream = guard.into_inner();
     if let Some(fault) = fault {
         tracing::debug!(target: "formgate::gateway", %fault, "a connection is closed");
-        if let Some(words) = fault.last_words().filter(|_| !fault.is_in_body()) {
-            let _ = tokio::time::timeout(LINGER, stream.write_all(&words)).await;
+        if matches!(fault, Fault::Unread(_)) {
+            return;
         }
     }
-    let _ = tokio::time::timeout(LINGER, stream.shutdown()).await;
-    if !settled {
-        // A reset would make the peer lose the answer while it is still sending.
-        let mut rest = stream.take(LINGER_BYTES);
-        let _ =
-            tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    if let Some(words) = words {
+        let _ = tokio::time::timeout(LINGER_PAUSE, stream.write_all(&words)).await;
     }
+    let _ = tokio::time::timeout(LINGER_PAUSE, stream.shutdown()).await;
+    // A reset would make the peer lose the answer if anything is still on its way.
+    let _ = tokio::time::timeout(LINGER, until_silent(&mut stream)).await;
+}
+
+/// Reads until the peer ends or pauses.
+async fn until_silent(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut buffer = [0; 4096];
+    while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_PAUSE, stream.read(&mut buffer)).await {}
 }
 
 /// How often a silent HTTP/2 peer is asked whether it is still there.
@@ -154,8 +167,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let line = Arc::new(Line::default());
+    let spoken = layers::Spoken::Http2(terms.limits.headers);
     let service =
-        TowerToHyperService::new(layers::service(&terms.gate, &Arc::new(peer), &line, false));
+        TowerToHyperService::new(layers::service(&terms.gate, &Arc::new(peer), &line, spoken));
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -164,26 +178,98 @@ where
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(terms.limits.header_size).unwrap_or(u32::MAX));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut idle_since = Instant::now();
-    let mut patience = terms.limits.header_timeout;
-    let mut stopping = false;
+    let mut watch = Watch::new(&terms.limits);
+    let mut looks = tokio::time::interval(watch.often());
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = terms.stop.wait(), if !stopping => {
-                stopping = true;
+            () = line.until_unruly() => {
+                tracing::info!(target: "formgate::gateway", "a connection gave up too many requests and is closed");
+                return;
+            }
+            () = terms.stop.wait(), if !watch.is_ending() => {
+                watch.end(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep_until(idle_since + patience), if !stopping => {
-                if line.is_busy() || line.was_busy() {
-                    // The first request must come as soon as a head; later ones may take their time.
-                    patience = terms.limits.idle;
-                    idle_since = Instant::now();
-                } else {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
+            _ = looks.tick() => match watch.look(&line, Instant::now()) {
+                Look::Fine => {}
+                Look::End => connection.as_mut().graceful_shutdown(),
+                Look::Drop => {
+                    tracing::debug!(target: "formgate::gateway", "a connection whose peer reads nothing is closed");
+                    return;
                 }
+            },
+        }
+    }
+}
+
+/// Watches over the time of an HTTP/2 connection, whose answers hyper sends out of sight.
+struct Watch {
+    patience: Patience,
+    /// When a request was last under way.
+    busy: Instant,
+    greeted: bool,
+    /// Since when no new requests are taken.
+    ending: Option<Instant>,
+}
+
+/// What is to be done about a connection.
+enum Look {
+    Fine,
+    /// Take no new requests.
+    End,
+    /// Nothing more comes of it.
+    Drop,
+}
+
+impl Watch {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            patience: limits.patience(),
+            busy: Instant::now(),
+            greeted: false,
+            ending: None,
+        }
+    }
+
+    /// How often to look.
+    fn often(&self) -> Duration {
+        let Patience { header, idle, body } = self.patience;
+        (header.min(idle).min(body) / 4).max(Duration::from_millis(10))
+    }
+
+    const fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    const fn end(&mut self, now: Instant) {
+        self.ending = Some(now);
+    }
+
+    fn look(&mut self, line: &Line, now: Instant) -> Look {
+        let Patience { header, idle, body } = self.patience;
+        line.forgive();
+        if line.was_busy() || line.is_busy() {
+            self.busy = now;
+            self.greeted = true;
+        }
+        let (busy, waiting) = line.under_way();
+        let stuck = waiting.iter().filter(|since| now - **since >= body);
+        let stuck = stuck.count();
+        match self.ending {
+            None => {
+                // The first request must come as soon as a head; later ones may take their time.
+                let patience = if self.greeted { idle } else { header };
+                if stuck == 0 && now - self.busy < patience {
+                    return Look::Fine;
+                }
+                self.ending = Some(now);
+                Look::End
             }
+            // Answers that move go on to their end; what the peer does not read is not waited for.
+            Some(since) if stuck >= busy && now - since >= header => Look::Drop,
+            Some(since) if stuck > 0 && now - since >= 4 * body => Look::Drop,
+            Some(_) => Look::Fine,
         }
     }
 }

@@ -14,6 +14,12 @@ pub enum Fault {
     /// The first line is no request line of HTTP/1.0 or 1.1.
     #[error("the first line is not a request")]
     RequestLine,
+    /// The target is neither a path nor a URL of HTTP, or has a fragment.
+    #[error("the target is not a path")]
+    Target,
+    /// The first line alone is over `limits.header_size`.
+    #[error("the target is longer than {0} bytes")]
+    TargetSize(usize),
     /// A tunnel was asked for.
     #[error("CONNECT is for forward proxies")]
     Connect,
@@ -53,24 +59,21 @@ pub enum Fault {
     /// Over `limits.body_pause`.
     #[error("the body stopped coming for {0:?}")]
     BodyPause(Duration),
+    /// An answer was not read for `limits.body_pause`; nobody would read another.
+    #[error("the answer was not read for {0:?}")]
+    Unread(Duration),
     /// Nothing asked for `limits.idle`; not worth an answer.
     #[error("nothing came for {0:?}")]
     Idle(Duration),
 }
 
 impl Fault {
-    /// Whether it concerns the body of a request that has begun.
-    #[must_use]
-    pub const fn is_in_body(self) -> bool {
-        matches!(self, Self::Chunk | Self::BodyPause(_))
-    }
-
     /// Whether the peer was too slow.
     #[must_use]
     pub const fn is_timeout(self) -> bool {
         matches!(
             self,
-            Self::HeaderTimeout(_) | Self::BodyPause(_) | Self::Idle(_)
+            Self::HeaderTimeout(_) | Self::BodyPause(_) | Self::Unread(_) | Self::Idle(_)
         )
     }
 
@@ -78,9 +81,10 @@ impl Fault {
     #[must_use]
     pub fn last_words(self) -> Option<Vec<u8>> {
         let (status, reason, limit) = match self {
-            Self::Idle(_) => return None,
+            Self::Idle(_) | Self::Unread(_) => return None,
             Self::HeaderTimeout(_) => (408, "Request Timeout", Some("limits.header_timeout")),
             Self::BodyPause(_) => (408, "Request Timeout", Some("limits.body_pause")),
+            Self::TargetSize(_) => (414, "URI Too Long", Some("limits.header_size")),
             Self::HeaderSize(_) => (
                 431,
                 "Request Header Fields Too Large",

@@ -1,5 +1,5 @@
 //! The guard between an HTTP/1 socket and hyper. Owns letting only well-formed bytes through, the time a head may
-//! take and a connection may be idle, and writing early answers between two messages.
+//! take, a connection may be idle and an answer may wait to be read, and writing early answers between two messages.
 
 use std::io;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ pub struct Patience {
     pub header: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// Between two pieces of a body that somebody waits for.
+    /// Between two pieces of a body that somebody waits for, in either direction.
     pub body: Duration,
 }
 
@@ -45,7 +45,7 @@ pub struct Guard<S> {
     fault: Option<Fault>,
     /// Since when the peer has been expected to say something.
     since: Instant,
-    /// Whether a request has come at all.
+    /// Whether the head of a request has come at all.
     greeted: bool,
     /// Whether an answer was under way when the peer was last listened to.
     was_busy: bool,
@@ -54,16 +54,20 @@ pub struct Guard<S> {
     clock: Clock,
     /// An early answer that is being written.
     early: Bytes,
+    /// Since when the peer has not taken what is written for it.
+    stuck: Option<Instant>,
+    write_clock: Clock,
 }
 
 impl<S> Guard<S> {
-    /// Guards a socket of which `ahead` has been read already.
+    /// Guards a socket of which `ahead` has been read already, `since` the beginning of the connection.
     pub fn new(
         inner: S,
         ahead: Bytes,
         line: Arc<Line>,
         limits: HeadLimits,
         patience: Patience,
+        since: Instant,
     ) -> Self {
         Self {
             inner,
@@ -72,12 +76,14 @@ impl<S> Guard<S> {
             reader: Reader::new(limits),
             patience,
             fault: None,
-            since: Instant::now(),
+            since,
             greeted: false,
             was_busy: false,
             waiting: false,
             clock: Clock::default(),
             early: Bytes::new(),
+            stuck: None,
+            write_clock: Clock::default(),
         }
     }
 
@@ -87,10 +93,10 @@ impl<S> Guard<S> {
         self.fault
     }
 
-    /// Whether all that was read belongs to whole requests.
+    /// Whether what the peer did wrong was in the body of a request, which is answered like any other.
     #[must_use]
-    pub const fn is_settled(&self) -> bool {
-        self.fault.is_none() && self.reader.is_between()
+    pub const fn is_in_body(&self) -> bool {
+        self.reader.is_in_body()
     }
 
     /// The socket itself.
@@ -104,13 +110,20 @@ impl<S> Guard<S> {
         if came.is_empty() {
             return;
         }
-        // A head must come in time from its first byte on; everything else, from its last.
-        if !self.reader.is_in_head() {
-            self.since = Instant::now();
-            self.greeted = true;
+        // A head must come in time from its first byte on – the first one, from the beginning of the connection –
+        // and everything else, from its last.
+        let now = Instant::now();
+        if self.greeted && !self.reader.is_in_head() {
+            self.since = now;
         }
         match self.reader.read(came) {
-            Ok(()) => self.line.set_raw(self.reader.is_raw()),
+            Ok(()) => {
+                self.line.set_raw(self.reader.is_raw());
+                if !self.reader.is_in_head() {
+                    self.since = now;
+                    self.greeted = true;
+                }
+            }
             Err((good, fault)) => {
                 self.fault = Some(fault);
                 buf.set_filled(before + good);
@@ -119,16 +132,13 @@ impl<S> Guard<S> {
     }
 
     /// What hyper is told once something is wrong: the body failed, or – when nothing is being answered – the end.
-    fn after_fault(&self, fault: Fault) -> Poll<io::Result<()>> {
-        if fault.is_in_body() {
-            let kind = if fault.is_timeout() {
-                io::ErrorKind::TimedOut
-            } else {
-                io::ErrorKind::InvalidData
-            };
-            Poll::Ready(Err(io::Error::new(kind, fault)))
-        } else if self.line.is_busy() {
-            // The request before is still being answered; hyper asks again when it is done.
+    fn after_fault(&self, fault: Fault, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.reader.is_in_body() {
+            return Poll::Ready(Err(error(fault)));
+        }
+        self.line.wake_when_quiet(cx.waker());
+        if self.line.is_busy() {
+            // The request before is still being answered.
             Poll::Pending
         } else {
             Poll::Ready(Ok(()))
@@ -137,12 +147,9 @@ impl<S> Guard<S> {
 
     /// Begins to wait for the peer. One that waits for an answer is not idle, it is from when it has got it; and one
     /// whose body nobody took is not slow, it is from when somebody does.
-    fn wait(&mut self, cx: &Context<'_>) {
+    fn wait(&mut self) {
         let busy = self.line.is_busy();
-        let in_body = !self.reader.is_between() && !self.reader.is_in_head();
-        if busy {
-            self.line.early.wake_at_next(cx.waker());
-        }
+        let in_body = self.reader.is_in_body();
         if (self.was_busy && !busy) || (in_body && !self.waiting) {
             self.since = Instant::now();
         }
@@ -157,7 +164,7 @@ impl<S> Guard<S> {
             (header, Fault::HeaderTimeout(header))
         } else if self.reader.is_raw() {
             return None;
-        } else if !self.reader.is_between() {
+        } else if self.reader.is_in_body() {
             (body, Fault::BodyPause(body))
         } else if self.line.is_busy() {
             return None;
@@ -186,17 +193,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Some(fault) = this.fault {
-            return this.after_fault(fault);
+            return this.after_fault(fault, cx);
         }
         let before = buf.filled().len();
         if this.ahead.is_empty() {
             match Pin::new(&mut this.inner).poll_read(cx, buf) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
-                    this.wait(cx);
+                    this.wait();
                     let fault = ready!(this.poll_clock(cx));
                     this.fault = Some(fault);
-                    return this.after_fault(fault);
+                    return this.after_fault(fault, cx);
                 }
             }
         } else {
@@ -209,10 +216,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         this.inspect(buf, before);
         match this.fault {
             // All that came was cut off: an empty read would look like the end.
-            Some(fault) if came > 0 && buf.filled().len() == before => this.after_fault(fault),
+            Some(fault) if came > 0 && buf.filled().len() == before => this.after_fault(fault, cx),
             _ => Poll::Ready(Ok(())),
         }
     }
+}
+
+fn error(fault: Fault) -> io::Error {
+    let kind = if fault.is_timeout() {
+        io::ErrorKind::TimedOut
+    } else {
+        io::ErrorKind::InvalidData
+    };
+    io::Error::new(kind, fault)
 }
 
 impl<S: AsyncWrite + Unpin> Guard<S> {
@@ -226,6 +242,43 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
         }
         Poll::Ready(Ok(()))
     }
+
+    /// Gives up a peer that does not take what is written for it.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let since = *self.stuck.get_or_insert_with(Instant::now);
+        let patience = self.patience.body;
+        ready!(self.write_clock.poll_until(since + patience, cx));
+        let fault = Fault::Unread(patience);
+        self.fault = Some(fault);
+        Poll::Ready(Err(error(fault)))
+    }
+
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_vectored_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_early(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
@@ -235,8 +288,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_early(cx))?;
-        Pin::new(&mut this.inner).poll_write(cx, buf)
+        let written = this.poll_write_now(cx, buf);
+        this.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -245,8 +298,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_early(cx))?;
-        Pin::new(&mut this.inner).poll_write_vectored(cx, bufs)
+        let written = this.poll_vectored_now(cx, bufs);
+        this.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -257,10 +310,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.early.is_empty() {
-            this.early = this.line.early.take().into();
+            this.early = this.line.early.take(cx.waker()).into();
         }
-        ready!(this.poll_early(cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let flushed = this.poll_flush_now(cx);
+        this.in_time(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -45,6 +45,8 @@ enum At {
 /// What is known of the head being read.
 #[derive(Debug, Default)]
 struct Head {
+    /// Empty lines before it.
+    blank: usize,
     bytes: usize,
     lines: usize,
     length: Option<u64>,
@@ -55,6 +57,8 @@ struct Head {
 
 /// The longest line before a chunk.
 const CHUNK_LINE: usize = 1024;
+/// So many empty lines before a request are passed over.
+const BLANK: usize = 4;
 
 impl Reader {
     /// At the beginning of a connection.
@@ -68,16 +72,16 @@ impl Reader {
         }
     }
 
-    /// Whether it stands between two requests.
-    #[must_use]
-    pub const fn is_between(&self) -> bool {
-        matches!(self.at, At::Head) && self.head.bytes == 0
-    }
-
     /// Whether a head has begun and not ended.
     #[must_use]
     pub const fn is_in_head(&self) -> bool {
         matches!(self.at, At::Head) && self.head.bytes > 0
+    }
+
+    /// Whether it stands in the body of a request, its trailers included.
+    #[must_use]
+    pub const fn is_in_body(&self) -> bool {
+        !matches!(self.at, At::Head | At::Raw)
     }
 
     /// Whether the last request asked to upgrade, so that what follows is not read along.
@@ -147,7 +151,11 @@ impl Reader {
             At::Head | At::Trailer => {
                 self.head.bytes += bytes;
                 if self.head.bytes > self.limits.size {
-                    return Err(Fault::HeaderSize(self.limits.size));
+                    let size = self.limits.size;
+                    return Err(match self.at {
+                        At::Head if self.head.lines == 0 => Fault::TargetSize(size),
+                        _ => Fault::HeaderSize(size),
+                    });
                 }
             }
             _ if self.partial.len() + bytes > CHUNK_LINE => return Err(Fault::Chunk),
@@ -186,6 +194,9 @@ impl Reader {
         if method == b"CONNECT" {
             return Err(Fault::Connect);
         }
+        if !is_target(method, target) {
+            return Err(Fault::Target);
+        }
         self.head.old = match version {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
@@ -201,7 +212,7 @@ impl Reader {
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.head.upgrades = !value.eq_ignore_ascii_case(b"h2c");
+                self.head.upgrades |= !value.eq_ignore_ascii_case(b"h2c");
                 Ok(())
             }
             _ => Ok(()),
@@ -231,8 +242,14 @@ impl Reader {
 
     fn end_of_head(&mut self) -> Result<(), Fault> {
         if self.head.lines == 0 {
-            // RFC 9112, section 2.2: an empty line before a request is passed over.
-            return Ok(());
+            // RFC 9112, section 2.2: an empty line before a request is passed over. It does not begin one.
+            self.head.bytes = 0;
+            self.head.blank += 1;
+            return if self.head.blank > BLANK {
+                Err(Fault::RequestLine)
+            } else {
+                Ok(())
+            };
         }
         let head = std::mem::take(&mut self.head);
         if head.chunked && head.length.is_some() {
@@ -287,6 +304,21 @@ impl Reader {
     }
 }
 
+/// A path, a URL of HTTP, or – for `OPTIONS` alone – `*`. A fragment never goes over the wire.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let begins = |scheme: &[u8]| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    let form = match target {
+        b"*" => method == b"OPTIONS",
+        [b'/', ..] => true,
+        _ => begins(b"http://") || begins(b"https://"),
+    };
+    form && memchr::memchr(b'#', target).is_none()
+}
+
 fn split_header(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Fault::Folded);
@@ -321,7 +353,7 @@ mod tests {
         for chunk in bytes.chunks(step) {
             reader.read(chunk).map_err(|(_, fault)| fault)?;
         }
-        Ok(reader.is_between())
+        Ok(!reader.is_in_head() && !reader.is_in_body())
     }
 
     fn every_cut(text: &str) -> Result<bool, Fault> {

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -17,22 +19,31 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::backend::Tunnel;
+use crate::codec::rejected::Rejected;
 use crate::flow::Gate;
 use crate::flow::answer::Said;
 use crate::flow::wants::Wants;
-use crate::gateway::line::Busy;
 use crate::gateway::line::Line;
 use crate::gateway::line::Marked;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::Peer;
 use crate::wire::body::Outgoing;
 
+/// What differs between the versions of HTTP.
+#[derive(Debug, Clone, Copy)]
+pub enum Spoken {
+    /// One request at a time; the guard has counted its header lines. Early answers can be written.
+    Http1,
+    /// Many requests at a time, each with at most so many headers.
+    Http2(usize),
+}
+
 /// The service of one connection.
 pub fn service(
     gate: &Arc<Gate>,
     peer: &Arc<Peer>,
     line: &Arc<Line>,
-    early: bool,
+    spoken: Spoken,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<
@@ -47,33 +58,72 @@ pub fn service(
 + Send
 + 'static {
     let (gate, peer, line) = (Arc::clone(gate), Arc::clone(peer), Arc::clone(line));
+    let numbers = Arc::new(AtomicUsize::new(0));
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
         .layer(CatchPanicLayer::custom(panicked))
         .service_fn(move |request: Request<Incoming>| {
             let wants = Wants::of(request.headers()); // JSON or HTML, settled once
-            let arrival = Arrival::take(request, &peer, early.then_some(&line.early));
+            let arrival = take(request, &peer, &line, spoken);
+            let refused = arrival.is_err();
             let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
+            let number = match spoken {
+                Spoken::Http1 => None,
+                Spoken::Http2(_) => Some(numbers.fetch_add(1, Ordering::Relaxed)),
+            };
             async move {
                 let response = gate.handle(arrival, wants).await;
-                Ok::<_, Infallible>(finish(response, &line, busy))
+                line.early.end().await;
+                let mut response = finish(response, &line).map(|body| Marked::new(body, busy));
+                if let Some(number) = number {
+                    response = response.map(|body| body.numbered(number));
+                } else if refused {
+                    close(&mut response);
+                }
+                Ok::<_, Infallible>(response)
             }
         })
 }
 
-/// Leaves an upgraded backend connection for the connection's own task, and marks the answer as under way.
-fn finish(mut response: Response<Outgoing>, line: &Line, busy: Busy) -> Response<Marked<Outgoing>> {
+/// Takes a request off its connection.
+fn take(
+    request: Request<Incoming>,
+    peer: &Arc<Peer>,
+    line: &Line,
+    spoken: Spoken,
+) -> Result<Box<Arrival>, Rejected> {
+    match spoken {
+        Spoken::Http1 => Arrival::take(request, peer, Some(&line.early)),
+        Spoken::Http2(most) => {
+            let arrival = Arrival::take(request, peer, None)?;
+            if arrival.head.headers.len() > most {
+                let text = format!("There are more than {most} header lines.");
+                return Err(Rejected {
+                    limit: Some("limits.headers"),
+                    ..Rejected::with(431, text)
+                });
+            }
+            Ok(arrival)
+        }
+    }
+}
+
+/// Leaves an upgraded backend connection for the connection's own task.
+fn finish(mut response: Response<Outgoing>, line: &Line) -> Response<Outgoing> {
     match response.extensions_mut().remove::<Tunnel>() {
         Some(tunnel) => line.leave(tunnel),
         // The bytes after a request to upgrade were not read along, so none may follow if it was refused.
-        None if line.is_raw() => {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        None if line.is_raw() => close(&mut response),
         None => {}
     }
-    response.map(|body| Marked::new(body, busy))
+    response
+}
+
+/// Makes an answer the last one of its connection.
+fn close<B>(response: &mut Response<B>) {
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 #[expect(

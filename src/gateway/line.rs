@@ -1,6 +1,7 @@
 //! What the two ends of one connection know of each other: the guard that reads bytes, and the service that answers
 //! requests. Owns this little shared state and the mark on an answer that is still being sent.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,11 +11,15 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::backend::Tunnel;
 use crate::wire::early::Early;
@@ -31,7 +36,18 @@ pub struct Line {
     /// Early answers on their way out.
     pub early: Arc<Early>,
     tunnel: Mutex<Option<Tunnel>>,
+    /// Whoever waits for the last answer under way.
+    quiet: AtomicWaker,
+    /// Over HTTP/2: the answers whose last piece waits for the peer to take it, and since when.
+    waiting: Mutex<HashMap<usize, Instant>>,
+    /// How many answers were given up by the peer since this was last asked.
+    given_up: AtomicUsize,
+    /// Told when these are too many.
+    unruly: Notify,
 }
+
+/// So many answers may be given up between two looks: people leave pages, but not that often.
+const GIVEN_UP: usize = 100;
 
 impl Line {
     /// Marks the beginning of an answer; it ends when the mark is dropped.
@@ -39,7 +55,43 @@ impl Line {
     pub fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         self.recent.store(true, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        Busy {
+            line: Arc::clone(self),
+            done: false,
+        }
+    }
+
+    /// Wakes `waker` when no answer is under way any more.
+    pub fn wake_when_quiet(&self, waker: &Waker) {
+        self.quiet.register(waker);
+    }
+
+    /// How many answers are under way, and since when each one that waits for the peer has been waiting.
+    #[must_use]
+    pub fn under_way(&self) -> (usize, Vec<Instant>) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        (
+            self.busy.load(Ordering::Relaxed),
+            waiting.values().copied().collect(),
+        )
+    }
+
+    fn waits(&self, id: usize, since: Option<Instant>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match since {
+            Some(since) => waiting.insert(id, since),
+            None => waiting.remove(&id),
+        };
+    }
+
+    /// Forgets the answers that were given up before.
+    pub fn forgive(&self) {
+        self.given_up.store(0, Ordering::Relaxed);
+    }
+
+    /// Waits until the peer has given up too many answers in too short a time. Each one leaves work behind.
+    pub async fn until_unruly(&self) {
+        self.unruly.notified().await;
     }
 
     /// Whether an answer is under way.
@@ -82,11 +134,20 @@ impl Line {
 
 /// The mark of an answer under way.
 #[derive(Debug)]
-pub struct Busy(Arc<Line>);
+pub struct Busy {
+    line: Arc<Line>,
+    /// Whether all of it was handed over.
+    done: bool,
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        if self.line.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.line.quiet.wake();
+        }
+        if !self.done && self.line.given_up.fetch_add(1, Ordering::Relaxed) == GIVEN_UP {
+            self.line.unruly.notify_one();
+        }
     }
 }
 
@@ -94,13 +155,35 @@ impl Drop for Busy {
 #[derive(Debug)]
 pub struct Marked<B> {
     body: B,
-    _busy: Busy,
+    busy: Busy,
+    /// Its number over HTTP/2, where several answers wait for one peer.
+    number: Option<usize>,
 }
 
-impl<B> Marked<B> {
+impl<B: Body> Marked<B> {
     /// Keeps the connection busy as long as the body is being sent.
-    pub const fn new(body: B, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub fn new(body: B, mut busy: Busy) -> Self {
+        busy.done = body.is_end_stream();
+        Self {
+            body,
+            busy,
+            number: None,
+        }
+    }
+
+    /// Notes under this number how long each piece waits for the peer.
+    #[must_use]
+    pub fn numbered(mut self, number: usize) -> Self {
+        self.number = Some(number);
+        self
+    }
+}
+
+impl<B> Drop for Marked<B> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.busy.line.waits(number, None);
+        }
     }
 }
 
@@ -112,7 +195,22 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Marked<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let next = Pin::new(&mut this.body).poll_frame(cx);
+        let handed = match &next {
+            Poll::Pending => None,
+            Poll::Ready(frame) => {
+                // A body that broke is not the peer's doing.
+                let more = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
+                this.busy.done |= !more;
+                Some(Instant::now)
+            }
+        };
+        if let Some(number) = this.number {
+            // Asked for the next piece, so the last one was taken; asked again when this one is.
+            this.busy.line.waits(number, handed.map(|now| now()));
+        }
+        next
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::flow::Gate;
@@ -32,7 +34,7 @@ pub struct Limits {
     pub headers: usize,
     /// How long a connection may be idle.
     pub idle: Duration,
-    /// The longest pause in a body.
+    /// The longest pause in a body, in either direction.
     pub body_pause: Duration,
     /// Whether header names keep their letter case.
     pub header_case: bool,
@@ -128,10 +130,8 @@ impl Listener {
                 stop: stop.clone(),
             };
             let tls = self.tls.clone();
-            self.connections.spawn(async move {
-                serve(stream, address, tls, terms).await;
-                drop(place);
-            });
+            self.connections
+                .spawn(serve(stream, address, place, tls, terms));
         }
         let Self {
             socket,
@@ -153,7 +153,7 @@ impl Listener {
     async fn next(
         &self,
         places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, address)) => Some((stream, address, place)),
@@ -167,11 +167,18 @@ impl Listener {
     }
 }
 
-async fn serve(stream: TcpStream, address: SocketAddr, tls: Option<Arc<Tls>>, terms: Terms) {
+async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+    tls: Option<Arc<Tls>>,
+    terms: Terms,
+) {
+    let began = Instant::now();
     // Small writes must not wait for each other; where it cannot be set, they just do.
     let _ = stream.set_nodelay(true);
     let trusted = &terms.gate.settings().trusted_proxies;
-    let peer = Peer::new(address.ip(), tls.is_some(), trusted);
+    let peer = Peer::new(address.ip(), tls.is_some(), trusted).holding(place);
     let Some(tls) = tls else {
         return connection::plain(stream, peer, terms).await;
     };
@@ -183,6 +190,6 @@ async fn serve(stream: TcpStream, address: SocketAddr, tls: Option<Arc<Tls>>, te
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         connection::http2(stream, peer, terms).await;
     } else {
-        connection::http1(stream, Bytes::new(), peer, terms).await;
+        connection::http1(stream, Bytes::new(), began, peer, terms).await;
     }
 }

@@ -315,9 +315,13 @@ fn retry_after(status: u16, value: Option<&str>) -> Again {
 impl Attempted {
     fn failed(error: &SendError) -> Self {
         let (outcome, again) = match error {
-            SendError::Connect(_) => (Outcome::Failed, Again::After(RECONNECT)),
+            SendError::Connect(_) | SendError::Unsent(_) => {
+                (Outcome::Failed, Again::After(RECONNECT))
+            }
             SendError::TimedOut(_) => (Outcome::TimedOut, Again::No),
-            SendError::Lost(_) | SendError::Upload(_) => (Outcome::Failed, Again::No),
+            SendError::Lost(_) | SendError::Upload(_) | SendError::Stalled => {
+                (Outcome::Failed, Again::No)
+            }
         };
         Self::without_answer(
             outcome,

@@ -13,8 +13,10 @@ use http::Request;
 use http::Version;
 use http::header;
 use http::request::Parts;
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use ipnet::IpNet;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::codec::rejected::Rejected;
 use crate::wire::early::Early;
@@ -26,12 +28,26 @@ pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for"
 pub static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`.
 pub static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// `x-request-id`.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Headers by which applications are told of another path or host than the request's own. A person's say would be a
+/// way around whatever was decided about the request's own.
+static OVERRIDES: [HeaderName; 10] = [
+    HeaderName::from_static("x-real-ip"),
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
@@ -41,6 +57,8 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Its place among `limits.connections`, kept as long as anybody works for it, connected or not.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Peer {
@@ -55,7 +73,15 @@ impl Peer {
                 .unwrap_or(HeaderValue::from_static("unknown")),
             trusted: trusted.iter().any(|net| net.contains(&address)),
             tls,
+            place: None,
         }
+    }
+
+    /// Keeps a place until nobody works for this peer any more.
+    #[must_use]
+    pub fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
+        self.place = Some(place);
+        self
     }
 }
 
@@ -80,7 +106,8 @@ impl Arrival {
     /// Takes a request off its connection.
     ///
     /// # Errors
-    /// 400 for a host that is missing, there twice, or said differently in two places.
+    /// 400 for a host that is missing, there twice, no host, or said differently in two places; for a target that is
+    /// no path; and for what only HTTP/2 lets through.
     pub fn take(
         request: Request<Incoming>,
         peer: &Arc<Peer>,
@@ -93,14 +120,21 @@ impl Arrival {
                 "CONNECT is for forward proxies; this is none.",
             ));
         }
+        check_target(&head)?;
         check_host(&mut head)?;
-        let upgrade = upgrade(&head);
+        if head.version == Version::HTTP_2 {
+            check_length(&head, &body)?;
+            join_cookies(&mut head.headers);
+        }
+        let upgrade = upgrade(&head).filter(|_| body.is_end_stream());
         let trailers = hop::has_token(&head.headers, &header::TE, "trailers");
         hop::strip(&mut head.headers);
+        remove_odd_names(&mut head.headers);
         head.headers.remove(header::EXPECT);
         if !peer.trusted {
-            head.headers.remove(&REAL_IP);
-            head.headers.remove(header::FORWARDED);
+            for name in &OVERRIDES {
+                head.headers.remove(name);
+            }
         }
         let early = early.filter(|_| head.version == Version::HTTP_11);
         Ok(Box::new(Self {
@@ -152,8 +186,9 @@ impl Arrival {
     /// Whether the person's own connection is TLS, as far as is known.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.said(&FORWARDED_PROTO).map_or(self.peer.tls, |proto| {
-            proto.trim().eq_ignore_ascii_case("https")
+        self.said(&FORWARDED_PROTO).map_or(self.peer.tls, |protos| {
+            let first = protos.split(',').next().unwrap_or_default();
+            first.trim().eq_ignore_ascii_case("https")
         })
     }
 
@@ -260,9 +295,95 @@ pub fn host_name(value: &str) -> Cow<'_, str> {
 fn upgrade(head: &Parts) -> Option<HeaderValue> {
     let wants = head.version == Version::HTTP_11
         && hop::has_token(&head.headers, &header::CONNECTION, "upgrade");
-    let protocol = head.headers.get(header::UPGRADE).filter(|_| wants)?;
-    // HTTP/2 over an upgraded connection would pass by everything that is checked here (RFC 9113 dropped it).
-    (!protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocol.clone())
+    let mut protocols = head.headers.get_all(header::UPGRADE).iter();
+    let protocol = protocols.next().filter(|_| wants)?;
+    let single = protocols.next().is_none();
+    // Another HTTP over an upgraded connection would pass by everything that is checked here (RFC 9113 dropped it).
+    let is_http = |protocol: &str| {
+        let protocol = protocol.trim().to_ascii_lowercase();
+        ["h2", "http", "tls"]
+            .iter()
+            .any(|begin| protocol.starts_with(begin))
+    };
+    let text = protocol.to_str().ok()?;
+    (single && !text.split(',').any(is_http)).then(|| protocol.clone())
+}
+
+/// A path that begins with `/`; `*` is for `OPTIONS` alone.
+fn check_target(head: &Parts) -> Result<(), Rejected> {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let scheme = head.uri.scheme_str();
+    if scheme.is_some_and(|scheme| scheme != "http" && scheme != "https") {
+        return Err(Rejected::malformed(
+            "The request's target is no URL of HTTP.",
+        ));
+    }
+    if target.starts_with('/') || (target == "*" && head.method == Method::OPTIONS) {
+        Ok(())
+    } else {
+        Err(Rejected::malformed("The request's target is not a path."))
+    }
+}
+
+/// What the guard checks over HTTP/1: one length, and a body only where it is announced.
+fn check_length(head: &Parts, body: &Incoming) -> Result<(), Rejected> {
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let digits = length.as_bytes().iter().all(u8::is_ascii_digit);
+    let number = length
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    match number {
+        Some(number) if digits && lengths.next().is_none() => {
+            let missing = body.is_end_stream() && number > 0;
+            if missing {
+                Err(Rejected::malformed("The body is shorter than announced."))
+            } else {
+                Ok(())
+            }
+        }
+        _ => Err(Rejected::malformed(
+            "The length is given twice, or is not a number.",
+        )),
+    }
+}
+
+/// RFC 9113, section 8.2.3: the pieces of a cookie header become one again, since HTTP/1 knows only one.
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if pieces.len() < 2 {
+        return;
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
+/// Takes off headers whose names have more than letters, digits and hyphens: many applications see `_` and others
+/// as a hyphen, so that `x_forwarded_for` would pass for what only the gateway says.
+fn remove_odd_names(headers: &mut HeaderMap) {
+    let usual = |name: &&HeaderName| {
+        let mut bytes = name.as_str().bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let odd: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !usual(name))
+        .cloned()
+        .collect();
+    for name in odd {
+        headers.remove(name);
+    }
 }
 
 /// RFC 9112, section 3.2: exactly one host, and the target's own if it names one.
@@ -284,6 +405,10 @@ fn check_host(head: &mut Parts) -> Result<(), Rejected> {
                 .insert(header::HOST, HeaderValue::from_static(""));
         }
         (None, None) => return Err(Rejected::malformed("The request has no `host` header.")),
+        // RFC 9112, section 3.2.2: a URL in the first line does not replace the header.
+        (None, Some(_)) if head.version == Version::HTTP_11 => {
+            return Err(Rejected::malformed("The request has no `host` header."));
+        }
         (None, Some(named)) => {
             let value = HeaderValue::from_str(&named)
                 .map_err(|_| Rejected::malformed("The request's host is not a host."))?;
@@ -301,11 +426,39 @@ fn check_host(head: &mut Parts) -> Result<(), Rejected> {
         .get(header::HOST)
         .map(HeaderValue::as_bytes)
         .unwrap_or_default();
-    let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
-    if !host.iter().all(good) {
-        return Err(Rejected::malformed("The request's `host` is not a host."));
+    if is_host(host) {
+        Ok(())
+    } else {
+        Err(Rejected::malformed("The request's `host` is not a host."))
     }
-    Ok(())
+}
+
+/// A name or an address, with or without a port; or nothing at all.
+fn is_host(host: &[u8]) -> bool {
+    let end = match host {
+        [b'[', ..] => host.iter().position(|byte| *byte == b']').map(|at| at + 1),
+        _ => host
+            .iter()
+            .position(|byte| *byte == b':')
+            .or(Some(host.len())),
+    };
+    let Some((name, port)) = end.map(|end| host.split_at(end)) else {
+        return false;
+    };
+    let good_name = match name {
+        [b'[', inner @ .., b']'] => std::str::from_utf8(inner)
+            .is_ok_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()),
+        // Internet names, and the underscores of internal ones.
+        _ => name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)),
+    };
+    let good_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    good_name && good_port && (port.is_empty() || !name.is_empty())
 }
 
 #[cfg(test)]
@@ -321,6 +474,27 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(host_name(value), name);
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        for good in [
+            "",
+            "a",
+            "a.example",
+            "a_b.example:80",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a b", "a,b", "a/b", "u@a", "a:b", "a:123456", ":80", "[::1", "[::1]x", "[a]",
+            "a:80:80", "a%41", "a\\b", "é",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -33,7 +34,28 @@ pub enum Outgoing {
     /// A server's answer, passed on as it comes.
     Answer(Box<Received>),
     /// Another body whose progress somebody watches.
-    Watched(Box<Self>, Arc<AtomicU64>),
+    Watched(Box<Self>, Arc<Progress>),
+}
+
+/// How far a body is that takes long to send.
+#[derive(Debug, Default)]
+pub struct Progress {
+    frames: AtomicU64,
+    waiting: AtomicBool,
+}
+
+impl Progress {
+    /// How many frames were taken from it.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether whoever sends it waits for more to come.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
 }
 
 impl From<Bytes> for Outgoing {
@@ -81,14 +103,14 @@ impl Outgoing {
 
     /// Counts the frames that are sent, where sending may take long.
     #[must_use]
-    pub fn watched(self) -> (Self, Option<Arc<AtomicU64>>) {
+    pub fn watched(self) -> (Self, Option<Arc<Progress>>) {
         match self {
             Self::Empty | Self::Bytes(_) => (self, None),
             long => {
-                let frames = Arc::new(AtomicU64::new(0));
+                let progress = Arc::new(Progress::default());
                 (
-                    Self::Watched(Box::new(long), Arc::clone(&frames)),
-                    Some(frames),
+                    Self::Watched(Box::new(long), Arc::clone(&progress)),
+                    Some(progress),
                 )
             }
         }
@@ -117,10 +139,11 @@ impl Body for Outgoing {
             }
             Self::Upload(upload) => Pin::new(upload).poll_frame(cx),
             Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
-            Self::Watched(body, frames) => {
+            Self::Watched(body, progress) => {
                 let next = Pin::new(&mut **body).poll_frame(cx);
+                progress.waiting.store(next.is_pending(), Ordering::Relaxed);
                 if next.is_ready() {
-                    frames.fetch_add(1, Ordering::Relaxed);
+                    progress.frames.fetch_add(1, Ordering::Relaxed);
                 }
                 next
             }

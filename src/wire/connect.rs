@@ -93,9 +93,12 @@ impl Connector {
 
     async fn attempt(&self, origin: &Origin) -> Result<Connection, ConnectError> {
         let addresses = self.addresses(origin).await?;
+        // One address that swallows everything must not use up the time of the others.
+        let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut failed = None;
         for address in addresses {
-            match TcpStream::connect(address).await {
+            let connected = tokio::time::timeout(share, TcpStream::connect(address)).await;
+            match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
                     // Small writes must not wait for each other; where it cannot be set, they just do.
                     let _ = stream.set_nodelay(true);

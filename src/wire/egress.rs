@@ -36,13 +36,17 @@ pub fn judge(address: IpAddr) -> Result<(), Refused> {
     }
 }
 
-/// Metadata services outside the link-local range: Alibaba Cloud, Oracle Cloud.
-const METADATA_V4: [Ipv4Addr; 2] = [
+/// Metadata services outside the link-local range: Alibaba Cloud, Oracle Cloud, Azure's platform.
+const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
 ];
-/// Amazon's metadata service over IPv6.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// The same over IPv6: Amazon, Google Cloud.
+const METADATA_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 fn judge_v4(address: Ipv4Addr) -> Result<(), Refused> {
     if address.octets()[0] == 0 {
@@ -63,7 +67,7 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), Refused> {
         Err(Refused::Unspecified)
     } else if address.is_unicast_link_local() {
         Err(Refused::LinkLocal)
-    } else if address == METADATA_V6 {
+    } else if METADATA_V6.contains(&address) {
         Err(Refused::Metadata)
     } else if address.is_multicast() {
         Err(Refused::Multicast)
@@ -72,7 +76,8 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), Refused> {
     }
 }
 
-/// The IPv4 address inside an IPv6 one: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// The IPv4 address inside an IPv6 one, where such a one is carried to it: mapped, compatible, translated (RFC 2765),
+/// NAT64 (RFC 6052 and, for local prefixes, RFC 8215), 6to4 (RFC 3056), Teredo (RFC 4380), ISATAP (RFC 5214).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let parts = address.segments();
     let joined = |high: u16, low: u16| {
@@ -81,10 +86,14 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match parts {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(joined(high, low))
-        }
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(joined(high, low)),
         [0x2002, high, low, ..] => Some(joined(high, low)),
+        // Teredo hides the address of the machine behind its complement.
+        [0x2001, 0, .., high, low] => Some(joined(!high, !low)),
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => Some(joined(high, low)),
         _ => None,
@@ -112,6 +121,17 @@ mod tests {
             "fe80::1",
             "febf::1",
             "fd00:ec2::254",
+            "fd20:ce::254",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:abcd::a9fe:a9fe",
+            "fd12::5efe:a9fe:a9fe",
+            "fd12::200:5efe:a9fe:a9fe",
+            "2001:0:1234::5601:5601",
+            "239.255.255.250",
+            "ff0e::1",
             "100.100.100.200",
             "::ffff:0.0.0.0",
         ] {

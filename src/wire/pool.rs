@@ -4,12 +4,11 @@
 //! A pool of our own on hyper's connections: the general client costs 15 % of a whole pass-through request and
 //! does not say whether a byte was sent (docs/adr/0003).
 
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::model::origin::Origin;
 use crate::wire::body::Outgoing;
+use crate::wire::body::Progress;
 use crate::wire::clock::Clock;
 use crate::wire::connect::ConnectError;
 use crate::wire::connect::Connector;
@@ -103,9 +103,15 @@ pub enum SendError {
     /// The connection was lost after the request was sent, at least in part. The server may have acted.
     #[error("the connection was lost before an answer came: {0}")]
     Lost(hyper::Error),
+    /// A new connection was closed by the server before anything was sent.
+    #[error("the server closed the connection at once: {0}")]
+    Unsent(hyper::Error),
     /// The person's upload broke off while it was passed on.
     #[error("the upload broke off: {0}")]
     Upload(hyper::Error),
+    /// The person's upload stopped coming while it was passed on.
+    #[error("the upload stopped coming")]
+    Stalled,
     /// No answer in time. The server may have acted.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -115,7 +121,7 @@ impl SendError {
     /// Whether it is certain that the server has seen nothing.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Connect(_))
+        matches!(self, Self::Connect(_) | Self::Unsent(_))
     }
 }
 
@@ -147,7 +153,8 @@ impl Pool {
     /// from the moment when nothing of the request is left to send.
     ///
     /// A request goes out a second time only if nothing of the first was sent, or if it may be repeated anyway
-    /// (RFC 9110, section 9.2.2), has no body, and the connection had been idle.
+    /// (RFC 9110, section 9.2.2), has no body, and the connection had been idle. One that may not be repeated does not
+    /// go over a connection that has been idle for long: the server might be closing it at this very moment.
     ///
     /// # Errors
     /// [`SendError`], which knows whether the server may have acted.
@@ -158,23 +165,25 @@ impl Pool {
     ) -> Result<Exchange, SendError> {
         let progress = watch(&mut request);
         let began = Instant::now();
+        let repeatable = is_repeatable(&request);
         loop {
             // On the heap, so that the usual request over an open connection has no room for it.
-            let (mut idle, connect) = match self.take_idle(began) {
+            let (mut idle, connect) = match self.take_idle(began, repeatable) {
                 Some(idle) => (idle, None),
                 None => Box::pin(self.connect(began + within)).await?,
             };
-            let spare = idle.spare(&request, began).filter(|_| connect.is_none());
+            let spare =
+                (repeatable && connect.is_none() && !idle.is_fresh(began)).then(|| spare(&request));
             let head_only = request.method() == http::Method::HEAD;
             let answer = idle.sender.try_send_request(*request);
             let answer = in_time(answer, &mut idle.clock, began, within, progress.as_ref()).await;
             match answer.ok_or(SendError::TimedOut(within))? {
                 Ok(response) => return Ok(self.exchange(response, idle, connect, head_only)),
                 Err(mut error) => {
-                    let unsent = error
-                        .take_message()
-                        .filter(|_| connect.is_none())
-                        .map(Box::new);
+                    let unsent = error.take_message().map(Box::new);
+                    if connect.is_some() && unsent.is_some() {
+                        return Err(SendError::Unsent(error.into_error()));
+                    }
                     request = unsent
                         .or(spare)
                         .ok_or_else(|| failure(error.into_error()))?;
@@ -240,13 +249,20 @@ impl Pool {
         Ok((idle, Some(now - began)))
     }
 
-    fn take_idle(&self, now: Instant) -> Option<Idle> {
+    /// An open connection; a fresh one where the request could not be repeated.
+    fn take_idle(&self, now: Instant, repeatable: bool) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The last one back is the first one out, so that the others can grow old.
         while let Some(last) = idle.pop() {
-            if last.until > now && last.sender.is_ready() {
+            if last.until <= now || !last.sender.is_ready() {
+                continue;
+            }
+            if repeatable || last.is_fresh(now) {
                 return Some(last);
             }
+            // None of the others is fresher.
+            idle.push(last);
+            return None;
         }
         None
     }
@@ -290,16 +306,17 @@ impl Pool {
 
 use std::future::Future;
 
-/// Waits for an answer as long as something is still being sent, and then for one time limit.
+/// Waits for an answer as long as something is still being sent, or the person's own upload is being waited for,
+/// and then for one time limit.
 async fn in_time<T>(
     answer: impl Future<Output = T>,
     clock: &mut Clock,
     began: Instant,
     within: Duration,
-    progress: Option<&Arc<AtomicU64>>,
+    progress: Option<&Arc<Progress>>,
 ) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
-    let sent = || progress.map_or(0, |frames| frames.load(Ordering::Relaxed));
+    let sent = || progress.map_or(0, |progress| progress.frames());
     let (mut deadline, mut before) = (began + within, sent());
     std::future::poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
@@ -307,7 +324,8 @@ async fn in_time<T>(
         }
         loop {
             std::task::ready!(clock.poll_until(deadline, cx));
-            if sent() == before {
+            let waiting = progress.is_some_and(|progress| progress.is_waiting());
+            if sent() == before && !waiting {
                 return Poll::Ready(None);
             }
             (deadline, before) = (Instant::now() + within, sent());
@@ -317,35 +335,47 @@ async fn in_time<T>(
 }
 
 /// Counts the frames of a body that may take long to send.
-fn watch(request: &mut Request<Outgoing>) -> Option<Arc<AtomicU64>> {
+fn watch(request: &mut Request<Outgoing>) -> Option<Arc<Progress>> {
     let (body, progress) = std::mem::take(request.body_mut()).watched();
     *request.body_mut() = body;
     progress
 }
 
 fn failure(error: hyper::Error) -> SendError {
-    if error.is_user() {
-        SendError::Upload(error)
-    } else {
-        SendError::Lost(error)
+    if !error.is_user() {
+        return SendError::Lost(error);
     }
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if matches!(inner.downcast_ref(), Some(Broken::Stalled)) {
+            return SendError::Stalled;
+        }
+        source = inner.source();
+    }
+    SendError::Upload(error)
 }
 
 impl Idle {
-    /// A copy of a request that may be repeated, where the connection was idle long enough to have gone stale.
-    fn spare(&self, request: &Request<Outgoing>, now: Instant) -> Option<Box<Request<Outgoing>>> {
+    /// Whether it was used a moment ago, so that the server is not just closing it.
+    fn is_fresh(&self, now: Instant) -> bool {
         const FRESH: Duration = Duration::from_millis(500);
-        let repeatable = request.method().is_idempotent() && request.body().is_empty();
-        if !repeatable || now - self.since < FRESH {
-            return None;
-        }
-        let mut spare = Box::new(Request::new(Outgoing::Empty));
-        *spare.method_mut() = request.method().clone();
-        *spare.uri_mut() = request.uri().clone();
-        *spare.headers_mut() = request.headers().clone();
-        *spare.extensions_mut() = request.extensions().clone();
-        Some(spare)
+        now.saturating_duration_since(self.since) < FRESH
     }
+}
+
+/// Whether the server may get it twice (RFC 9110, section 9.2.2), and nothing of it is used up by sending.
+fn is_repeatable(request: &Request<Outgoing>) -> bool {
+    request.method().is_idempotent() && request.body().is_empty()
+}
+
+/// A copy of a request that may be repeated.
+fn spare(request: &Request<Outgoing>) -> Box<Request<Outgoing>> {
+    let mut spare = Box::new(Request::new(Outgoing::Empty));
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.headers_mut() = request.headers().clone();
+    *spare.extensions_mut() = request.extensions().clone();
+    spare
 }
 
 /// `keep-alive: timeout=5`, less a second for the way.
