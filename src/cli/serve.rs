@@ -1,11 +1,14 @@
 //! `formgate serve`. Owns starting, saying what was loaded, reloading and ending.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::Context;
 use anyhow::anyhow;
 use serde_json::json;
+use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -35,11 +38,22 @@ pub fn run(args: &Args, serve: &args::Serve) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     };
     logging::begin(&work.config).map_err(|why| anyhow!(why))?;
-    let runtime = Runtime::new().context("the runtime could not start")?;
+    let runtime = runtime().context("the runtime could not start")?;
     let code = runtime.block_on(go(work, args.json));
     // What was given up on must not hold the process.
     runtime.shutdown_background();
     code
+}
+
+/// One thread where there is one processor: handing work from thread to thread costs a fifth of a request there.
+fn runtime() -> io::Result<Runtime> {
+    let single = thread::available_parallelism().is_ok_and(|count| count.get() == 1);
+    let mut builder = if single {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    builder.enable_all().build()
 }
 
 async fn go(work: Work, as_json: bool) -> anyhow::Result<ExitCode> {
