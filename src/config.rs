@@ -340,7 +340,7 @@ pub struct Config {
     /// Where each key's value was said, by its path (`limits.body`); a key that is not there has its default.
     pub said: BTreeMap<String, String>,
     /// Where secrets come from, by the key's path: `env:NAME` or `file:PATH`.
-    references: BTreeMap<String, String>,
+    pub references: BTreeMap<String, String>,
 }
 
 impl Default for Config {

@@ -41,6 +41,8 @@ pub struct Args {
 pub enum Command {
     /// Serve: stand in front of a backend and ask the hooks
     Serve(Serve),
+    /// Try it: a small site, its rules and a responder, all in this program
+    Demo(Demo),
     /// Read the configuration and all rule files, and say what is wrong
     Check(Check),
     /// Say which constraints, rules and hooks run for a form, in which order
@@ -344,4 +346,15 @@ pub struct Completions {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
+}
+
+/// `formgate demo`
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  formgate demo\n  formgate demo --listen 127.0.0.1:9000\n  formgate demo --json | jq .decision"
+)]
+pub struct Demo {
+    /// The address to listen on. Default: 127.0.0.1:8080, or the next free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }

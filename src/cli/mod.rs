@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod explain;
 pub mod logging;
 pub mod out;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         Command::Serve(serve) => serve::run(&args, serve),
+        Command::Demo(demo) => demo::run(&args, demo),
         Command::Check(check) => check::run(&args, check),
         Command::Explain(explain) => explain::run(&args, explain),
         Command::Try(attempt) => attempt::run(&args, attempt),

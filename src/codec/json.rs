@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         let depth = self.deeper()?;
         while list
             .next_element_seed(Node {
@@ -145,7 +145,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
         let depth = self.deeper()?;
         let mut names = Names::default();
         while let Some(name) = object.next_key_seed(Name)? {
@@ -167,11 +167,12 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
 }
 
 impl Node<'_, '_> {
-    fn deeper<E: Error>(&self) -> Result<usize, E> {
+    fn deeper<E: Error>(&mut self) -> Result<usize, E> {
         let most = self.check.settings.limits.depth;
         if self.depth >= most {
+            self.check.limit = Some("limits.depth");
             return Err(E::custom(format_args!(
-                "it nests deeper than {most} levels (limits.depth)"
+                "the JSON body nests deeper than {most} levels"
             )));
         }
         Ok(self.depth + 1)
@@ -493,7 +494,7 @@ mod tests {
             read(&deep, &limits, &[])
                 .expect_err("deep")
                 .text
-                .contains("limits.depth")
+                .contains("deeper than 64 levels")
         );
         let wide: String = (0..20).map(|n| format!("\"k{n}\": 1,")).collect();
         assert!(read(&format!("{{{wide}\"k19\": 2}}"), &limits, &[]).is_err());
@@ -505,9 +506,11 @@ mod tests {
             field: 3,
             fields: 2,
             doc: 40,
+            depth: 3,
             ..Limits::default()
         };
         for (body, limit) in [
+            ("[[[[]]]]", "limits.depth"),
             (r#"{"a": "1234"}"#, "limits.field"),
             (r#"{"a": 1, "b": {"c": 1}}"#, "limits.fields"),
             (

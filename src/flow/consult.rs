@@ -202,7 +202,9 @@ async fn ask_one(
     match responders {
         // A shadow's reply is never applied.
         Responders::Canned(_) if chained.hook.mode == Mode::Shadow => Given::Nothing,
-        Responders::Canned(replies) => Given::Canned(canned(asked, doc, chained, replies).map(Box::new)),
+        Responders::Canned(replies) => {
+            Given::Canned(canned(asked, doc, chained, replies).map(Box::new))
+        }
         Responders::Live {
             snapshot,
             key,

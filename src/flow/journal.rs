@@ -1,21 +1,88 @@
 //! Writing down what happened: one structured event per job (target `formgate::job`) and per decision (target
-//! `formgate::decision`). Owns their fields; how they are shown is left to whoever subscribes.
+//! `formgate::decision`); at the level `debug` also what a form's request carries (`formgate::arrival`), which local
+//! rules had something to say (`formgate::local`) and what the person was answered (`formgate::answer`). Owns their
+//! fields; how they are shown is left to whoever subscribes.
 //!
-//! Names and sizes only: no value of a field, no header, no body.
+//! Names and sizes only: no value of a field, no header, no query, no body.
 
 use std::time::Duration;
 
+use http::header;
+use http::request::Parts;
 use tracing::Level;
 
+use crate::flow::answer::Answer;
+use crate::flow::asked::Asked;
+use crate::flow::submission::Submission;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::job::Finding;
 use crate::model::job::Job;
+use crate::rules::place::Place;
 
 /// The target of job events.
 pub const JOB: &str = "formgate::job";
 /// The target of decision events.
 pub const DECISION: &str = "formgate::decision";
+/// The target of what arrives.
+pub const ARRIVAL: &str = "formgate::arrival";
+/// The target of what local rules say.
+pub const LOCAL: &str = "formgate::local";
+/// The target of answers.
+pub const ANSWER: &str = "formgate::answer";
+
+/// Writes down that a form's page is opened.
+pub(in crate::flow) fn opened(head: &Parts, form: &str, request_id: &str) {
+    let path = head.uri.path();
+    tracing::debug!(
+        target: "formgate::arrival",
+        method = %head.method, path, form, request_id,
+        "{} {path} opens {form}", head.method,
+    );
+}
+
+/// Writes down that a form's submission has arrived.
+pub(in crate::flow) fn arrived(submission: &Submission, form: &str, request_id: &str) {
+    if !tracing::enabled!(target: "formgate::arrival", Level::DEBUG) {
+        return;
+    }
+    let head = &submission.head;
+    let text = |name: header::HeaderName| head.headers.get(name)?.to_str().ok();
+    let kind = text(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
+    let bytes = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let fields = submission.doc.visible_names();
+    let path = head.uri.path();
+    tracing::debug!(
+        target: "formgate::arrival",
+        method = %head.method, path, form, request_id,
+        content_type = kind, bytes, fields = %fields.join(","),
+        "{} {path} submits {form}", head.method,
+    );
+}
+
+/// Writes down that a field or a rule has something to say; `what` is `normalises`, `refuses` or `replies`.
+pub(in crate::flow) fn local(asked: &Asked<'_>, place: &Place, what: &str, field: Option<&str>) {
+    let (event, form) = (asked.event.name(), asked.route.id.as_str());
+    let request_id = asked.occasion.meta.request_id.as_str();
+    tracing::debug!(
+        target: "formgate::local",
+        event, form, request_id, place = %place, what, field,
+        "{place} {what}",
+    );
+}
+
+/// Writes down what the person is answered.
+pub(in crate::flow) fn answered(answer: &Answer, request_id: &str) {
+    let (outcome, status, submitted) = match answer {
+        Answer::Own(said) => (said.outcome.word(), said.status, said.submitted),
+        Answer::Backend(response, _) => ("backend", response.status().as_u16(), None),
+    };
+    tracing::debug!(
+        target: "formgate::answer",
+        outcome, status, submitted, request_id,
+        "answered {outcome} {status}",
+    );
+}
 
 /// Writes down a job.
 pub fn job(job: &Job) {

@@ -33,6 +33,7 @@ pub(in crate::flow) async fn load(
     if !route.form.asks(Event::Load) {
         return gate.pass(&snapshot, arrival, Some(&route)).await;
     }
+    journal::opened(&arrival.head, &route.id, &request_id);
     let mut doc = Doc::default();
     let known = person::known(
         gate,

@@ -4,6 +4,7 @@
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
 use crate::flow::asked::in_words;
+use crate::flow::journal;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
@@ -21,6 +22,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                 trail.note(&rule.place, || {
                     format!("`{}` is normalised to {value}", rule.name)
                 });
+                journal::local(asked, &rule.place, "normalises", Some(&rule.name));
                 give(
                     Reply::go_on().change(rule.name.as_str(), value),
                     asked,
@@ -35,6 +37,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
                     trail.note(&rule.place, || {
                         format!("`{}` is refused: {}", rule.name, in_words(&refusal))
                     });
+                    journal::local(asked, &rule.place, "refuses", Some(&rule.name));
                     give(*refusal, asked, doc, decision);
                 }
             }
@@ -52,6 +55,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
             allowed: asked.allowed,
         };
         let reading = rule.reply(&call, limits);
+        journal::local(asked, &rule.place, "replies", None);
         if let Some(fault) = reading.faults.first() {
             trail.note(&rule.place, || {
                 format!("the rule applies but cannot reply: {fault}")

@@ -166,7 +166,9 @@ impl Gate {
             Meant::Page(route) => Box::pin(load::load(self, visit, route)).await,
             Meant::Submission(candidates) => submit::submit(self, visit, candidates).await,
         };
-        done.unwrap_or_else(|error| error.into_answer(&request_id))
+        let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
+        journal::answered(&answer, &request_id);
+        answer
     }
 
     /// Passes a request through as a stream, untouched.

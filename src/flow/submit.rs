@@ -117,6 +117,7 @@ async fn submit_whole(
     let Some(Candidate { route, .. }) = meant else {
         return Box::pin(pass_on(&gate, &snapshot, submission)).await;
     };
+    journal::arrived(&submission, &route.id, &request_id);
     let known = person::known(&gate, &request_id, address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),

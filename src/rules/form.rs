@@ -495,19 +495,17 @@ impl Form {
                 "a hidden field cannot be changed by a jdoc",
             ));
         }
-        match &self.writable {
+        let unlisted = match &self.writable {
             Some(writable) if writable.iter().any(|name| name == field) => None,
-            Some(_) => Some(Refusal::NotWritable(
-                "the field is not listed in `writable`; it was left as it is",
-            )),
-            None if field.starts_with('_') => Some(Refusal::NotWritable(
-                "a field that starts with `_` is not writable; list it in `writable`",
-            )),
-            None if self.absent == Absent::Ignore && !doc.has(field) => Some(Refusal::NotWritable(
-                "the submission does not carry this field; it was ignored",
-            )),
+            Some(_) => Some("the field is not listed in `writable`; it was left as it is"),
+            None if field.starts_with('_') => {
+                Some("a field that starts with `_` is not writable; list it in `writable`")
+            }
             None => None,
-        }
+        };
+        let ignored = (self.absent == Absent::Ignore && !doc.has(field))
+            .then_some("the submission does not carry this field; it was ignored");
+        unlisted.or(ignored).map(Refusal::NotWritable)
     }
 }
 
@@ -529,4 +527,46 @@ fn user_info(
     let overridden = |key: &str| own.iter().any(|(known, _)| known == key);
     let inherited = all.iter().filter(|(key, _)| !overridden(key));
     inherited.chain(own).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::flat::Flat;
+    use crate::rules::book::Book;
+    use crate::rules::book::Written;
+
+    /// The fields of a jdoc for `city` and `step2` that remain where only `city` is submitted.
+    fn admitted(form: &str) -> Vec<String> {
+        let file = Written {
+            name: "rules/f.toml".to_owned(),
+            stem: "f".to_owned(),
+            text: format!("[form]\nsubmit = 'POST /f'\n{form}"),
+        };
+        let loaded = Book::compile(vec![file], Path::new(""), &[]).expect("good");
+        let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
+        flat.push_text("city", "Berne");
+        let mut reading = Reading {
+            reply: Reply::go_on()
+                .change("city", "Bern".into())
+                .change("step2", "x".into()),
+            ..Reading::default()
+        };
+        let form = loaded.book.form("f").expect("the form");
+        form.admit(&mut reading, &Doc::from(flat));
+        assert!(reading.faults.is_empty(), "{reading:?}");
+        reading.reply.jdoc().keys().cloned().collect()
+    }
+
+    #[test]
+    fn absent_fields_are_appended_or_ignored_whether_writable_is_listed_or_not() {
+        for (form, fields) in [
+            ("", &["city", "step2"][..]),
+            ("absent = 'ignore'", &["city"]),
+            ("writable = ['step2']", &["step2"]),
+            ("writable = ['city', 'step2']\nabsent = 'ignore'", &["city"]),
+        ] {
+            assert_eq!(admitted(form), fields, "{form}");
+        }
+    }
 }
