@@ -15,6 +15,7 @@ use crate::model::job::Finding;
 use crate::model::job::Job;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
+use crate::rules::hook::HookRule;
 use crate::rules::place::Place;
 
 /// One event of one form.
@@ -64,7 +65,7 @@ pub struct Trail(Option<Found>);
 pub struct Found {
     /// What was found, in order.
     pub steps: Vec<Step>,
-    /// The hooks that were called and waited for, in order.
+    /// The hooks that were called, in order.
     pub called: Vec<CalledHook>,
 }
 
@@ -90,6 +91,20 @@ pub struct CalledHook {
     pub warnings: Vec<Finding>,
     /// The record of a call that was really made.
     pub job: Option<Job>,
+}
+
+impl CalledHook {
+    /// A hook of which nothing was heard.
+    #[must_use]
+    pub fn unheard(hook: &HookRule) -> Self {
+        Self {
+            name: hook.name.clone(),
+            place: hook.place.clone(),
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            job: None,
+        }
+    }
 }
 
 impl Trail {

@@ -159,6 +159,10 @@ fn due<'h>(
         if applies {
             due.push(chained);
         }
+        // Nobody waits for a shadow, so this is all that will be heard of it.
+        if applies && hook.mode == Mode::Shadow {
+            trail.call(|| CalledHook::unheard(hook));
+        }
     }
     due
 }
@@ -414,11 +418,10 @@ impl Heard {
     fn noted(&self, hook: &HookRule) -> CalledHook {
         let job = self.job.as_ref();
         CalledHook {
-            name: hook.name.clone(),
-            place: hook.place.clone(),
             faults: job.map_or(&self.faults, |job| &job.faults).clone(),
             warnings: job.map_or(&self.warnings, |job| &job.warnings).clone(),
             job: self.job.clone(),
+            ..CalledHook::unheard(hook)
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::codec;
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Said;
 use crate::flow::asked::Asked;
+use crate::flow::asked::CalledHook;
 use crate::flow::asked::Found;
 use crate::flow::asked::Trail;
 use crate::flow::consult::Consulted;
@@ -75,13 +76,17 @@ impl Tried {
         self.decision.course() == Course::Continue
     }
 
-    /// What a test compares: the answer, and the hooks that were called.
+    /// What a test compares: the answer, the hooks that were called, and those whose reply is faulty.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
         let mut json = self.said.to_json();
         let called = self.found.called.iter();
-        let called: Vec<Value> = called.map(|hook| hook.name.as_str().into()).collect();
-        json.insert("called".to_owned(), called.into());
+        let faulty = called.clone().filter(|hook| !hook.faults.is_empty());
+        let names = |hooks: &mut dyn Iterator<Item = &CalledHook>| -> Value {
+            hooks.map(|hook| hook.name.as_str()).collect()
+        };
+        json.insert("called".to_owned(), names(&mut called.clone()));
+        json.insert("faulty".to_owned(), names(&mut faulty.clone()));
         json
     }
 }

@@ -537,7 +537,12 @@ pub static EXPECT: Shape = Shape {
         key(
             "called",
             Kind::Texts,
-            "The names of the hooks that are called and waited for, in order.",
+            "The names of the hooks that are called, in order.",
+        ),
+        key(
+            "faulty",
+            Kind::Texts,
+            "The names of the hooks whose reply here breaks the protocol, on purpose. Without it, a faulty reply fails the case.",
         ),
     ],
 };
