@@ -73,7 +73,7 @@ fn counts(book: &Book) -> Value {
     json!({
         "forms": book.forms().len(), "hooks": book.hooks().len(), "cases": book.cases().len(),
         "rules": sum(|form| Event::ALL.iter().map(|event| form.rules(*event).count()).sum()),
-        "fields": sum(|form| form.fields.len()), "discovers": book.discovered().is_some(),
+        "fields": sum(|form| form.fields().count()), "discovers": book.discovered().is_some(),
     })
 }
 
@@ -106,8 +106,9 @@ pub fn forms(book: &Book) {
 
 fn contents(form: &Form) -> String {
     let mut parts = vec![form.place.to_string()];
-    if !form.fields.is_empty() {
-        parts.push(out::count(form.fields.len(), "field"));
+    let fields = form.fields().count();
+    if fields > 0 {
+        parts.push(out::count(fields, "field"));
     }
     for event in Event::ALL {
         let rules = form.rules(event).count();

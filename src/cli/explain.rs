@@ -173,23 +173,27 @@ struct Step {
 impl Chain {
     fn of(form: &Form, id: &str, event: Event) -> Self {
         let mut steps = Vec::new();
-        if event == Event::Preprocess {
-            steps.extend(form.fields.iter().map(|field| Step {
-                kind: "field",
-                place: field.place.clone(),
-                name: field.name.clone(),
-                details: vec![("checks", field.in_words())],
+        // All checks of one file come before those of the next.
+        for checks in &form.checks {
+            if event == Event::Preprocess {
+                steps.extend(checks.fields.iter().map(|field| Step {
+                    kind: "field",
+                    place: field.place.clone(),
+                    name: field.name.clone(),
+                    details: vec![("checks", field.in_words())],
+                }));
+            }
+            let rules = checks.rules.iter().filter(|rule| rule.on == event);
+            steps.extend(rules.map(|rule| Step {
+                kind: "rule",
+                place: rule.place.clone(),
+                name: String::new(),
+                details: vec![
+                    ("when", condition(&rule.when)),
+                    ("reply", rule.written().to_string()),
+                ],
             }));
         }
-        steps.extend(form.rules(event).map(|rule| Step {
-            kind: "rule",
-            place: rule.place.clone(),
-            name: String::new(),
-            details: vec![
-                ("when", condition(&rule.when)),
-                ("reply", rule.written().to_string()),
-            ],
-        }));
         let hooks = form.hooks(event);
         steps.extend((0..hooks.len()).map(|at| hook(hooks, at, id)));
         let named = Named {

@@ -159,7 +159,7 @@ fn trial(
         Some(path) => read::object_file(path)?,
         None if event == Event::Load => Map::new(),
         None => {
-            let fields = form.fields.iter();
+            let fields = form.fields();
             fields
                 .map(|field| (field.name.clone(), field.sample()))
                 .collect()

@@ -65,6 +65,12 @@ pub fn decode(
 }
 
 fn pairs(text: &str) -> Result<Vec<(&str, String)>, Rejected> {
+    // What looks like JSON is read as JSON by some backends, whatever its type says.
+    if text.trim_start().starts_with(['{', '[']) {
+        return Err(Rejected::malformed(
+            "The body is said to be text/plain but looks like JSON; send it as application/json.",
+        ));
+    }
     let mut pairs: Vec<(&str, String)> = Vec::new();
     let body = text
         .strip_suffix("\r\n")

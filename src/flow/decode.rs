@@ -95,6 +95,74 @@ pub async fn decode(
     Ok(submission)
 }
 
+/// Reads a kept submission once more, as another form's settings say.
+///
+/// # Errors
+/// [`DecodeError`].
+pub async fn decode_again(
+    submission: Submission,
+    form: Arc<Form>,
+    intake: &Intake,
+) -> Result<Box<Submission>, DecodeError> {
+    let Submission { head, source, .. } = submission;
+    let settings = settings(&form, &intake.limits);
+    let (doc, source) = match source {
+        Source::Nothing => (Doc::from(Flat::new(&form.hidden, 0)), Source::Nothing),
+        Source::Query(_) => {
+            let query = head.uri.query().unwrap_or_default();
+            let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
+            (Doc::from(flat), Source::Query(charset))
+        }
+        Source::Memory {
+            body,
+            format,
+            packed,
+            ..
+        } => {
+            let (doc, charset) = decode_memory(&body, &content_type(&head.headers)?, settings)?;
+            let source = Source::Memory {
+                body,
+                format,
+                charset,
+                packed,
+            };
+            (doc, source)
+        }
+        Source::Multipart { kept, unpacked, .. } => {
+            let kind = content_type(&head.headers)?;
+            let boundary = kind.boundary.as_deref().unwrap_or_default();
+            let mut scanner = Scanner::new(boundary, kind.charset, settings);
+            let content = unpacked.as_ref().unwrap_or(&kept);
+            let mut reader = content.again().map_err(DecodeError::Spool)?.read();
+            while let Some(bytes) = std::future::poll_fn(|cx| reader.poll_next(cx)).await {
+                scanner.push(&bytes.map_err(DecodeError::Spool)?)?;
+            }
+            let read = scanner.finish()?;
+            let layout = read.layout;
+            let source = Source::Multipart {
+                kept,
+                layout,
+                unpacked,
+            };
+            (Doc::from(read.flat), source)
+        }
+    };
+    Ok(Box::new(Submission {
+        form,
+        head,
+        doc,
+        source,
+    }))
+}
+
+fn content_type(headers: &HeaderMap) -> Result<ContentType, Rejected> {
+    let kind = single(headers, &header::CONTENT_TYPE)?;
+    let kind = kind.ok_or_else(|| {
+        Rejected::unsupported("The form says no content type, so it cannot be read.")
+    })?;
+    ContentType::parse(kind)
+}
+
 /// What can be told from the head alone.
 fn check_length(head: &Parts, most: u64) -> Result<(), Rejected> {
     let length = head.headers.get(header::CONTENT_LENGTH);
@@ -137,11 +205,7 @@ async fn read_body(
     intake: &Intake,
     settings: Settings<'_>,
 ) -> Result<(Doc, Source), DecodeError> {
-    let kind = single(&head.headers, &header::CONTENT_TYPE)?;
-    let kind = kind.ok_or_else(|| {
-        Rejected::unsupported("The form says no content type, so it cannot be read.")
-    })?;
-    let kind = ContentType::parse(kind)?;
+    let kind = content_type(&head.headers)?;
     let encoding = single(&head.headers, &header::CONTENT_ENCODING)?;
     let encoding = encoding.map(String::from_utf8_lossy).unwrap_or_default();
     let unpacker = Unpacker::new(&encoding, intake.body)?;

@@ -5,6 +5,7 @@ use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
 use crate::flow::asked::in_words;
 use crate::flow::journal;
+use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
@@ -12,73 +13,101 @@ use crate::model::reply::MsgType;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::page::words;
+use crate::rules::fields::FieldRule;
+use crate::rules::local::LocalRule;
 
-/// Checks constraints and rules. Everything that is wrong is said at once; the doc is normalised, typed and changed.
+/// Checks constraints and rules, those of all forms first. Everything that is wrong is said at once; the doc is
+/// normalised, typed and changed.
 pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &mut Trail) {
-    let form = &asked.route.form;
-    if asked.event == Event::Preprocess {
-        for rule in &form.fields {
-            if let Some(value) = rule.normalized(doc) {
-                trail.note(&rule.place, || {
-                    format!("`{}` is normalised to {value}", rule.name)
-                });
-                journal::local(asked, &rule.place, "normalises", Some(&rule.name));
-                give(
-                    Reply::go_on().change(rule.name.as_str(), value),
-                    asked,
-                    doc,
-                    decision,
-                );
-            }
-            match rule.check(doc) {
-                Ok(Some(typed)) => doc.set_typed(&rule.name, typed),
-                Ok(None) => {}
-                Err(refusal) => {
-                    trail.note(&rule.place, || {
-                        format!("`{}` is refused: {}", rule.name, in_words(&refusal))
-                    });
-                    journal::local(asked, &rule.place, "refuses", Some(&rule.name));
-                    give(*refusal, asked, doc, decision);
-                }
-            }
+    let mut local = Local {
+        asked,
+        doc,
+        decision,
+        trail,
+    };
+    for checks in &asked.route.form.checks {
+        if asked.event == Event::Preprocess {
+            checks.fields.iter().for_each(|rule| local.field(rule));
         }
-    }
-    for rule in form.rules(asked.event) {
-        // Each rule sees what those before it changed.
-        let call = asked.to_value(doc);
-        if !rule.when.applies(&call) {
-            trail.note(&rule.place, || "the rule does not apply".to_owned());
-            continue;
-        }
-        let limits = Limits {
-            nested: form.nested || matches!(doc, Doc::Json(_)),
-            allowed: asked.allowed,
-        };
-        let reading = rule.reply(&call, limits);
-        journal::local(asked, &rule.place, "replies", None);
-        if let Some(fault) = reading.faults.first() {
-            trail.note(&rule.place, || {
-                format!("the rule applies but cannot reply: {fault}")
-            });
-            tracing::error!(target: "formgate::rules", place = %rule.place, fault = %fault, "a local rule cannot reply");
-            give(
-                Reply::go_on().say(MsgType::Error, words::RULE_FAILED),
-                asked,
-                doc,
-                decision,
-            );
-        } else {
-            trail.note(&rule.place, || {
-                format!("the rule replies: {}", in_words(&reading.reply))
-            });
-            give(reading.reply, asked, doc, decision);
-        }
+        let rules = checks.rules.iter().filter(|rule| rule.on == asked.event);
+        rules.for_each(|rule| local.rule(rule));
     }
 }
 
-/// Folds a local reply in. That the chain ends is seen by the course of the decision; here all errors are collected.
-fn give(reply: Reply, asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision) {
-    let reply = decision.settle(reply, asked.route.form.on_conflict);
-    doc.apply(reply.jdoc());
-    let _ = decision.take(reply);
+struct Local<'a, 'q> {
+    asked: &'a Asked<'q>,
+    doc: &'a mut Doc,
+    decision: &'a mut Decision,
+    trail: &'a mut Trail,
+}
+
+impl Local<'_, '_> {
+    fn field(&mut self, rule: &FieldRule) {
+        if let Some(value) = rule.normalized(self.doc) {
+            self.trail.note(&rule.place, || {
+                format!("`{}` is normalised to {value}", rule.name)
+            });
+            journal::local(self.asked, &rule.place, "normalises", Some(&rule.name));
+            self.give(Reply::go_on().change(rule.name.as_str(), value));
+        }
+        match rule.check(self.doc) {
+            Ok(Some(typed)) => self.doc.set_typed(&rule.name, typed),
+            Ok(None) => {}
+            Err(refusal) => {
+                self.trail.note(&rule.place, || {
+                    format!("`{}` is refused: {}", rule.name, in_words(&refusal))
+                });
+                journal::local(self.asked, &rule.place, "refuses", Some(&rule.name));
+                self.give(*refusal);
+            }
+        }
+    }
+
+    fn rule(&mut self, rule: &LocalRule) {
+        // Each rule sees what those before it changed.
+        let call = self.asked.to_value(self.doc);
+        if !rule.when.applies(&call) {
+            self.trail
+                .note(&rule.place, || "the rule does not apply".to_owned());
+            return;
+        }
+        let form = &self.asked.route.form;
+        let limits = Limits {
+            nested: form.nested || matches!(self.doc, Doc::Json(_)),
+            allowed: self.asked.allowed,
+        };
+        let mut reading = rule.reply(&call, limits);
+        journal::local(self.asked, &rule.place, "replies", None);
+        form.admit(&mut reading, self.doc);
+        if let Some(fault) = reading.faults.first() {
+            self.trail.note(&rule.place, || {
+                format!("the rule applies but cannot reply: {fault}")
+            });
+            // Only the place: what was filled into a slot may be what the person typed.
+            tracing::error!(target: "formgate::rules", rule = %rule.place, place = %fault.place,
+                "a local rule cannot reply: what was filled in is not allowed here");
+            self.give(Reply::go_on().say(MsgType::Error, words::RULE_FAILED));
+        } else {
+            self.trail.note(&rule.place, || {
+                format!("the rule replies: {}", in_words(&reading.reply))
+            });
+            self.give(reading.reply);
+        }
+    }
+
+    /// Folds a reply in. After the first that ends the chain only errors are heard, so that all are said at once.
+    fn give(&mut self, reply: Reply) {
+        let on_conflict = self.asked.route.form.on_conflict;
+        let reply = match self.decision.course() {
+            Course::Continue => self.decision.settle(reply, on_conflict),
+            _ if self.decision.redirect().is_some() => return,
+            _ => {
+                // Later checks still see what would have been sent on.
+                self.doc.apply(reply.jdoc());
+                reply.errors_alone()
+            }
+        };
+        self.doc.apply(reply.jdoc());
+        let _ = self.decision.take(reply);
+    }
 }

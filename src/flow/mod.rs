@@ -10,6 +10,7 @@ pub mod error;
 pub mod journal;
 pub mod load;
 pub mod local;
+pub mod lookalike;
 pub mod meant;
 pub mod person;
 pub mod respond;
@@ -134,13 +135,13 @@ impl Gate {
         let snapshot = self.live.load_full(); // one set of rules for the whole request
         let ours = self.key.check(&mut arrival.head.headers, now);
         let meant = match meant(&snapshot.book, &arrival) {
-            Ok(meant) if ours || self.is_spared(&meant, &arrival) => Meant::Nobody,
+            Ok(meant) if ours || self.is_spared(&meant, &arrival) => meant.spared(),
             Ok(meant) => meant,
             Err(error) => return error.into_answer(&request_id(&arrival)),
         };
         match meant {
-            Meant::Nobody => {
-                let passed = self.pass(&snapshot, arrival, None).await;
+            Meant::Nobody(route) => {
+                let passed = self.pass(&snapshot, arrival, route.as_ref()).await;
                 passed.unwrap_or_else(|error| error.into_answer(""))
             }
             // On the heap, so that a request that only passes through does not carry its room around.
@@ -162,9 +163,12 @@ impl Gate {
             request_id: request_id.clone(),
         };
         let done = match meant {
-            Meant::Nobody => Box::pin(self.pass(&visit.snapshot, visit.arrival, None)).await,
+            Meant::Nobody(route) => {
+                Box::pin(self.pass(&visit.snapshot, visit.arrival, route.as_ref())).await
+            }
             Meant::Page(route) => Box::pin(load::load(self, visit, route)).await,
-            Meant::Submission(candidates) => submit::submit(self, visit, candidates).await,
+            Meant::Submission(route) => submit::submit(self, visit, route).await,
+            Meant::Perhaps(open) => Box::pin(submit::submit_perhaps(self, visit, *open)).await,
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
         journal::answered(&answer, &request_id);
@@ -200,11 +204,9 @@ impl Gate {
             )
         };
         match meant {
-            Meant::Nobody => false,
-            Meant::Page(route) => spared(route),
-            Meant::Submission(candidates) => {
-                candidates.iter().all(|candidate| spared(&candidate.route))
-            }
+            Meant::Nobody(_) => false,
+            Meant::Page(route) | Meant::Submission(route) => spared(route),
+            Meant::Perhaps(open) => open.routes().all(spared),
         }
     }
 

@@ -52,6 +52,20 @@ pub struct Route {
     pub params: Vec<(String, String)>,
 }
 
+impl Route {
+    /// For a request on a form's path that is neither its page nor a submission: only its backend counts.
+    #[must_use]
+    pub fn beside(form: &Arc<Form>) -> Self {
+        Self {
+            form: Arc::clone(form),
+            id: form.id.clone(),
+            part: FormPart::Page,
+            is_get: false,
+            params: Vec::new(),
+        }
+    }
+}
+
 impl From<Found<'_>> for Route {
     fn from(found: Found<'_>) -> Self {
         Self {

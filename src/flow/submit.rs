@@ -1,6 +1,7 @@
 //! A submission that has arrived whole, carried to its end: asked about, decided, forwarded, asked about once more.
 //! Owns these steps after decoding; every one of them is done even if the person has gone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -15,7 +16,6 @@ use serde_json::Value;
 use crate::backend;
 use crate::backend::BackendAnswer;
 use crate::backend::BackendError;
-use crate::codec::content_type::ContentType;
 use crate::codec::rejected::Rejected;
 use crate::flow::Gate;
 use crate::flow::Visit;
@@ -27,9 +27,12 @@ use crate::flow::carry;
 use crate::flow::consult::Consulted;
 use crate::flow::consult::consult;
 use crate::flow::decode::decode;
+use crate::flow::decode::decode_again;
 use crate::flow::error::FlowError;
 use crate::flow::journal;
-use crate::flow::meant::Candidate;
+use crate::flow::lookalike;
+use crate::flow::meant::Open;
+use crate::flow::meant::could_hold_fields;
 use crate::flow::now;
 use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
@@ -52,7 +55,9 @@ use crate::model::job::Timings;
 use crate::model::redirect::Allowed;
 use crate::page::words;
 use crate::rules::accepted::Update;
+use crate::rules::form::Form;
 use crate::wire::arrival::Arrival;
+use crate::wire::arrival::Peer;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
 use crate::wire::paced::Pace;
@@ -66,42 +71,88 @@ const MAX_RESULT: u64 = 1 << 20;
 pub(in crate::flow) async fn submit(
     gate: &Arc<Gate>,
     visit: Visit,
-    candidates: Vec<Candidate>,
+    route: Route,
 ) -> Result<Answer, FlowError> {
-    let whole = submit_whole(Arc::clone(gate), visit, candidates);
-    carry::to_its_end(&gate.tasks, whole).await
+    let gate = Arc::clone(gate);
+    carry::to_its_end(&gate.tasks.clone(), async move {
+        let form = Arc::clone(&route.form);
+        let (submission, visitor) = read(&gate, visit, form, route.is_get).await?;
+        go_on(gate, visitor, route, submission).await
+    })
+    .await
 }
 
-/// A request that is a form's only if its body says so is read as well, and goes on as what it is.
-async fn submit_whole(
+/// Reads a request that is a form's only if its body says so; it goes on as what it is.
+pub(in crate::flow) async fn submit_perhaps(
+    gate: &Arc<Gate>,
+    visit: Visit,
+    open: Open,
+) -> Result<Answer, FlowError> {
+    let Some(first) = open.routes().next().cloned() else {
+        return gate.pass(&visit.snapshot, visit.arrival, None).await;
+    };
+    if open.certain.is_none() && !could_hold_fields(&visit.arrival.head.headers) {
+        return gate
+            .pass(&visit.snapshot, visit.arrival, Some(&first))
+            .await;
+    }
+    let gate = Arc::clone(gate);
+    carry::to_its_end(&gate.tasks.clone(), settle(gate, visit, open, first)).await
+}
+
+async fn settle(
     gate: Arc<Gate>,
     visit: Visit,
-    candidates: Vec<Candidate>,
+    open: Open,
+    first: Route,
 ) -> Result<Answer, FlowError> {
+    // Whichever form it is, the fields that decide stand on top and have the names that were sent.
+    let mut plain = Form::clone(&first.form);
+    plain.doc_path.clear();
+    plain.nested = false;
+    let is_get = open.certain.is_some() && first.is_get;
+    let (submission, visitor) = read(&gate, visit, Arc::new(plain), is_get).await?;
+    match open.settle(&submission.doc)? {
+        None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
+        Some(route) => {
+            let form = Arc::clone(&route.form);
+            let submission = decode_again(*submission, form, &gate.settings.intake).await?;
+            go_on(gate, visitor, route, submission).await
+        }
+    }
+}
+
+/// Who submits, apart from the request itself.
+struct Visitor {
+    snapshot: Arc<Snapshot>,
+    request_id: String,
+    address: IpAddr,
+    /// The host and port that the person asked for.
+    authority: String,
+    /// A place among `limits.connections`, kept to the end.
+    place: Arc<Peer>,
+}
+
+async fn read(
+    gate: &Gate,
+    visit: Visit,
+    form: Arc<Form>,
+    is_get: bool,
+) -> Result<(Box<Submission>, Visitor), FlowError> {
     let Visit {
         mut arrival,
         snapshot,
         request_id,
     } = visit;
-    let certain = candidates
-        .iter()
-        .any(|candidate| candidate.fields.is_empty());
-    let Some(first) = candidates
-        .first()
-        .filter(|_| certain || is_readable(&arrival))
-    else {
-        return Box::pin(gate.pass(&snapshot, arrival, None)).await;
+    let visitor = Visitor {
+        snapshot,
+        request_id,
+        address: arrival.person(&gate.settings.trusted_proxies),
+        authority: arrival.authority(),
+        place: Arc::clone(&arrival.peer),
     };
-    let (form, is_get) = (Arc::clone(&first.route.form), certain && first.route.is_get);
-    let address = arrival.person(&gate.settings.trusted_proxies);
-    let authority = arrival.authority();
     arrival.announce();
-    let Arrival {
-        head,
-        body,
-        peer: _place, // kept among `limits.connections` to the end of this
-        ..
-    } = *arrival;
+    let Arrival { head, body, .. } = *arrival;
     // A connection of HTTP/1 watches over its bodies itself.
     let pause = Pace::Pause(gate.settings.body_pause);
     let pace = if head.version == Version::HTTP_2 {
@@ -111,40 +162,42 @@ async fn submit_whole(
     };
     let body = Paced::new(body, pace);
     let submission = decode(form, is_get, head, body, &gate.settings.intake).await?;
-    let meant = candidates
-        .into_iter()
-        .find(|candidate| candidate.is_meant_by(&submission.doc));
-    let Some(Candidate { route, .. }) = meant else {
-        return Box::pin(pass_on(&gate, &snapshot, submission)).await;
-    };
-    journal::arrived(&submission, &route.id, &request_id);
-    let known = person::known(&gate, &request_id, address);
+    Ok((submission, visitor))
+}
+
+/// Carries a submission that has been read to its end.
+async fn go_on(
+    gate: Arc<Gate>,
+    visitor: Visitor,
+    route: Route,
+    submission: Box<Submission>,
+) -> Result<Answer, FlowError> {
+    lookalike::check(&route, &submission)?;
+    let _place = visitor.place;
+    journal::arrived(&submission, &route.id, &visitor.request_id);
+    let known = person::known(&gate, &visitor.request_id, visitor.address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
         gate,
-        snapshot,
+        snapshot: visitor.snapshot,
         route,
-        authority,
+        authority: visitor.authority,
     });
     carriage.carry(submission).await
-}
-
-/// Whether a body could hold the fields that would make the request a form's.
-fn is_readable(arrival: &Arrival) -> bool {
-    let kind = arrival.head.headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| ContentType::parse(kind.as_bytes()).is_ok())
 }
 
 /// A request that was read and is no form's goes on as it came.
 async fn pass_on(
     gate: &Gate,
     snapshot: &Snapshot,
+    beside: &Route,
     submission: Box<Submission>,
 ) -> Result<Answer, FlowError> {
     let changes = !submission.head.method.is_safe();
     let (head, body) = submission.into_request(&Jdoc::new(), &gate.settings.intake.limits)?;
-    let answer = backend::forward(snapshot.backends.of(None), backend::outbound(head, body)).await;
+    let pool = snapshot.backends.of(beside.form.backend.as_ref());
+    let answer = backend::forward(pool, backend::outbound(head, body)).await;
     let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
     Ok(Answer::Backend(answer.into(), None))
 }

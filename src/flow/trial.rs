@@ -182,7 +182,7 @@ impl Trial {
 
     /// Gives the fields the values that they have once preprocess is over.
     pub fn type_fields(&mut self) {
-        for rule in &self.route.form.fields {
+        for rule in self.route.form.fields() {
             if let Some(value) = rule.normalized(&self.doc) {
                 self.doc
                     .apply(&Map::from_iter([(rule.name.clone(), value)]));

@@ -212,6 +212,17 @@ impl Reply {
         self
     }
 
+    /// What a reply says that is an error, and nothing else of it.
+    #[must_use]
+    pub fn errors_alone(mut self) -> Self {
+        self.messages
+            .retain(|message| message.msg_type == MsgType::Error);
+        Self {
+            messages: self.messages,
+            ..Self::default()
+        }
+    }
+
     /// Takes the reply apart for the fold.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Message>, Jdoc, Option<Redirect>) {

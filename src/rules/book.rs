@@ -305,11 +305,7 @@ impl Binder {
             all,
         );
         let form = self.with_hooks(form, all.1, shared, Some((&file.part, first)));
-        let folds = file
-            .form
-            .case_insensitive
-            .or(all.0.case_insensitive)
-            .unwrap_or(false);
+        let folds = form.case_insensitive;
         self.claim(file, &form, &file.form.submit, FormPart::Submission, folds);
         self.claim(file, &form, &file.form.load, FormPart::Page, folds);
         self.book.by_id.insert(id, self.book.forms.len());
@@ -334,7 +330,7 @@ impl Binder {
         let mut form = Form::new(String::new(), file.place.clone(), none, all);
         form.submit = written(&file.form.discover);
         let form = self.with_hooks(form, all.1, shared, None);
-        let folds = file.form.case_insensitive.unwrap_or(false);
+        let folds = form.case_insensitive;
         for route in &file.form.discover {
             let claim = Claim {
                 form: Arc::clone(&form),

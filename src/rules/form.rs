@@ -165,10 +165,20 @@ pub struct Form {
     pub budget: Duration,
     /// Where `user_info` comes from.
     pub user_info: Vec<(String, UserSource)>,
-    /// Field constraints, those of all forms first.
-    pub fields: Vec<Arc<FieldRule>>,
-    rules: Vec<Arc<LocalRule>>,
+    /// Whether letter case does not count: not in paths, and not in the names of fields.
+    pub case_insensitive: bool,
+    /// What is checked without a network: what all forms have in common, then the form's own.
+    pub checks: [Checks; 2],
     hooks: [Vec<ChainHook>; 3],
+}
+
+/// What one file has checked without a network.
+#[derive(Debug, Clone, Default)]
+pub struct Checks {
+    /// Field constraints, in the order written.
+    pub fields: Vec<Arc<FieldRule>>,
+    /// Rules, in the order written.
+    pub rules: Vec<Arc<LocalRule>>,
 }
 
 impl FormTable {
@@ -397,13 +407,14 @@ impl Form {
             on_conflict: own.on_conflict.or(all.on_conflict).unwrap_or_default(),
             budget: own.budget.or(all.budget).unwrap_or(DEFAULT_BUDGET),
             user_info: user_info(&all_part.user_info, &part.user_info),
-            fields: all_part
-                .fields
-                .iter()
-                .chain(&part.fields)
-                .cloned()
-                .collect(),
-            rules: all_part.rules.iter().chain(&part.rules).cloned().collect(),
+            case_insensitive: own
+                .case_insensitive
+                .or(all.case_insensitive)
+                .unwrap_or(false),
+            checks: [all_part, part].map(|part| Checks {
+                fields: part.fields.clone(),
+                rules: part.rules.clone(),
+            }),
             hooks: Default::default(),
         }
     }
@@ -425,10 +436,27 @@ impl Form {
 
     /// The local rules of an event, those of all forms first.
     pub fn rules(&self, event: Event) -> impl Iterator<Item = &LocalRule> {
-        self.rules
-            .iter()
+        let rules = self.checks.iter().flat_map(|checks| &checks.rules);
+        rules
             .map(AsRef::as_ref)
             .filter(move |rule| rule.on == event)
+    }
+
+    /// Field constraints, those of all forms first.
+    pub fn fields(&self) -> impl Iterator<Item = &FieldRule> {
+        let fields = self.checks.iter().flat_map(|checks| &checks.fields);
+        fields.map(AsRef::as_ref)
+    }
+
+    /// The names of fields that somebody asks about before a submission goes on: constraints, and `fields` of hooks.
+    pub fn known_fields(&self) -> impl Iterator<Item = &str> {
+        let asked = self
+            .hooks(Event::Preprocess)
+            .iter()
+            .filter_map(|chained| chained.hook.fields.as_deref())
+            .flatten();
+        let checked = self.fields().map(|rule| rule.name.as_str());
+        checked.chain(asked.map(String::as_str))
     }
 
     /// Whether anybody is asked about an event.
@@ -436,7 +464,7 @@ impl Form {
     pub fn asks(&self, event: Event) -> bool {
         !self.hooks(event).is_empty()
             || self.rules(event).next().is_some()
-            || (event == Event::Preprocess && !self.fields.is_empty())
+            || (event == Event::Preprocess && self.fields().next().is_some())
     }
 
     /// Takes out of a reply's jdoc what it may not change, with a warning – or a fault, where the form is strict.
@@ -476,7 +504,7 @@ impl Form {
 
     fn check_focus(&self, reading: &mut Reading, doc: &Doc) {
         let unknown =
-            |field: &&str| !doc.has(field) && !self.fields.iter().any(|rule| rule.name == **field);
+            |field: &&str| !doc.has(field) && !self.fields().any(|rule| rule.name == **field);
         if let Some(field) = Reply::focus_on(&reading.reply).filter(unknown) {
             let finding = Finding::new(
                 "$.focus_on",

@@ -53,7 +53,11 @@ fn ambiguous_escape(after: &[u8]) -> Option<&'static str> {
 /// byte, white space and dots at the end of a segment dropped. `None` where it is surely the canonical one.
 #[must_use]
 pub fn generous(path: &str) -> Option<String> {
-    if !path.contains(['%', '\\', '\0']) && !path.ends_with('.') && !path.contains("./") {
+    if !path.contains(['%', '\\', '\0'])
+        && !path.ends_with('.')
+        && !path.contains("./")
+        && !path.contains(".;")
+    {
         return None;
     }
     let mut bytes = path.as_bytes().to_vec();
@@ -61,14 +65,21 @@ pub fn generous(path: &str) -> Option<String> {
     for _ in 0..3 {
         bytes = decode_everything(&bytes);
     }
+    // What was encoded as `?` or `#` ends the path where it is decoded too early.
     let until = bytes
         .iter()
-        .position(|byte| *byte == 0)
+        .position(|byte| matches!(*byte, 0 | b'?' | b'#'))
         .unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..until]).replace('\\', "/");
     let segments = text.split('/').map(|segment| match segment {
         "." | ".." => segment,
-        other => other.trim_end_matches([' ', '\t', '\r', '\n', '.']),
+        other => {
+            let bare = other.split(';').next().unwrap_or_default();
+            match bare {
+                "." | ".." => bare,
+                _ => bare.trim_end_matches([' ', '\t', '\r', '\n', '.']),
+            }
+        }
     });
     let joined: Vec<&str> = segments.collect();
     Some(resolve(&joined.join("/")))
@@ -140,6 +151,11 @@ fn decode_everything(bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
     while let Some((&byte, after)) = rest.split_first() {
         let (decoded, taken) = decode_one(byte, after);
+        // A broken escape loses its `%` somewhere.
+        if decoded == b'%' && taken == 0 {
+            rest = after;
+            continue;
+        }
         out.push(decoded);
         rest = &after[taken..];
     }
@@ -244,6 +260,12 @@ mod tests {
             "/forms/contact.",
             "/forms/contact%09",
             "/forms/contact%2e",
+            "/forms/contact.;x",
+            "/forms/contact%",
+            "/forms/con%tact",
+            "/forms/contact%3Bx",
+            "/forms/contact%3Fx=1",
+            "/forms/contact%23x",
             "/x/%c0%ae%c0%ae/forms/contact",
         ] {
             assert_eq!(generous(path).as_deref(), Some("/forms/contact"), "{path}");

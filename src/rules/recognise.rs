@@ -4,6 +4,7 @@
 //! The search is a walk down a tree of path segments, so it does not depend on the number of forms. A fixed
 //! segment goes before `{param}`, and that before `{rest...}`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -38,12 +39,22 @@ pub struct Asked<'a> {
 pub enum Recognised<'b> {
     /// Nobody's: it passes through.
     Nothing,
+    /// On a form's path, but neither its page nor a submission: it passes through to the form's backend.
+    Beside(&'b Arc<Form>),
     /// A form's.
     Form(Found<'b>),
-    /// A form's if its body says so: by `_method`, or by a field that the route wants in its query.
-    Perhaps(Vec<Perhaps<'b>>),
+    /// Only its body can tell whose: by `_method`, or by fields that a route wants in its query. `certain` is whose
+    /// it is if the body says nothing.
+    Perhaps {
+        /// Whose it is if its body says nothing.
+        certain: Option<Found<'b>>,
+        /// Whose it could be, the most specific path first.
+        others: Vec<Perhaps<'b>>,
+    },
     /// The path has more than one reading, and one of them is a form's.
     Ambiguous(&'static str),
+    /// Two forms could take it, each by another reading of the request.
+    Contested,
     /// A form's route on a host that nobody named.
     Misdirected,
 }
@@ -77,14 +88,18 @@ pub enum FormPart {
 pub struct Perhaps<'b> {
     /// The form.
     pub found: Found<'b>,
-    /// Names and values of fields; `_method` in any letter case.
+    /// Names and values of fields; `_method` in any spelling.
     pub fields: Vec<(String, String)>,
+    /// What the route wants in its query, there or not: more of it is more specific.
+    pub query: &'b [(String, String)],
+    /// How specific the path is; 0 is the most.
+    pub rank: usize,
 }
 
 /// The routes of all forms.
 #[derive(Debug, Default)]
 pub struct Routes {
-    claims: Vec<Claim>,
+    claims: Vec<Claimed>,
     exact: Tree,
     folded: Tree,
     known_hosts: HashSet<String>,
@@ -101,6 +116,27 @@ pub struct Claim {
     pub part: FormPart,
     /// Whether the form's id is the parameter `{form}`.
     pub discovers: bool,
+}
+
+#[derive(Debug)]
+struct Claimed {
+    claim: Claim,
+    /// Whether letter case does not count.
+    folds: bool,
+}
+
+/// A claim on a path. Claims of one rank have the same path pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hit {
+    claim: usize,
+    rank: usize,
+}
+
+/// A claim that a request fulfils without its body.
+#[derive(Debug, Clone, Copy)]
+struct Fulfilled<'b> {
+    claim: &'b Claim,
+    rank: usize,
 }
 
 #[derive(Debug, Default)]
@@ -134,7 +170,7 @@ impl Routes {
             &mut self.exact
         };
         tree.add(&claim.route.segments, number, folds);
-        self.claims.push(claim);
+        self.claims.push(Claimed { claim, folds });
     }
 
     /// Adds hosts whose requests pass where a form does not name them.
@@ -147,7 +183,7 @@ impl Routes {
     pub fn recognise(&self, asked: Asked<'_>) -> Recognised<'_> {
         let canonical = path::canonical(asked.path);
         let hits = self.hits(&canonical);
-        if let Some(why) = self.ambiguity(asked.path, &canonical, !hits.is_empty()) {
+        if let Some(why) = self.ambiguity(asked.path, &canonical, &hits) {
             return Recognised::Ambiguous(why);
         }
         if hits.is_empty() {
@@ -157,18 +193,23 @@ impl Routes {
     }
 
     /// Why the path cannot be trusted to have only its canonical reading.
-    fn ambiguity(&self, written: &str, canonical: &str, is_a_forms: bool) -> Option<&'static str> {
+    fn ambiguity(&self, written: &str, canonical: &str, hits: &[Hit]) -> Option<&'static str> {
         let generous = path::generous(written)?;
-        let other = generous != canonical && !self.hits(&generous).is_empty();
-        match (path::ambiguity(written), is_a_forms || other) {
-            (_, false) => None,
-            (Some(why), true) => Some(why),
-            (None, true) => other.then_some("white space or a dot at the end of a segment"),
+        let others = if generous == canonical {
+            Vec::new()
+        } else {
+            self.hits(&generous)
+        };
+        match path::ambiguity(written) {
+            Some(why) => (!hits.is_empty() || !others.is_empty()).then_some(why),
+            // Another reading that is the same forms' is no way around them.
+            None => (!others.is_empty() && others != hits)
+                .then_some("white space, a dot or an encoded mark at the end of a segment"),
         }
     }
 
     /// The claims on a path, the most specific first.
-    fn hits(&self, path: &str) -> Vec<usize> {
+    fn hits(&self, path: &str) -> Vec<Hit> {
         let mut hits = Vec::new();
         self.exact.find(path, &mut hits);
         if !self.folded.nodes.is_empty() {
@@ -177,42 +218,120 @@ impl Routes {
         hits
     }
 
-    fn choose(&self, asked: Asked<'_>, path: &str, hits: &[usize]) -> Recognised<'_> {
-        let mut perhaps = Vec::new();
-        let mut misdirected = false;
-        for claim in hits.iter().map(|number| &self.claims[*number]) {
-            let by_method = is_of_method(asked, &claim.route.method, claim.part);
-            let missing = missing_in_query(&claim.route, asked.query);
-            let here = claim.form.hosts.is_empty()
-                || claim.form.hosts.iter().any(|host| host == asked.host);
-            match (here, by_method, missing.is_empty()) {
-                (false, _, _) => {
-                    let submits = claim.part == FormPart::Submission && by_method;
-                    misdirected |= submits && !self.known_hosts.contains(asked.host);
-                }
-                (true, true, true) => return Recognised::Form(claim.found(path)),
-                (true, _, _) if claim.part == FormPart::Submission && asked.has_body => {
-                    let mut fields = missing;
-                    if !by_method {
-                        fields.push(("_method".to_owned(), claim.route.method.clone()));
+    fn choose<'b>(&'b self, asked: Asked<'_>, path: &str, hits: &[Hit]) -> Recognised<'b> {
+        let (mut own, mut overridden) = (Vec::new(), Vec::new());
+        let (mut others, mut misdirected) = (Vec::new(), false);
+        let mut beside = None;
+        for hit in hits {
+            let Claimed { claim, folds } = &self.claims[hit.claim];
+            let is_own = is_own_method(asked, &claim.route.method, claim.part);
+            let is_overridden = !is_own && is_overridden(asked, &claim.route.method);
+            let submits = claim.part == FormPart::Submission;
+            if !claim.is_served_on(asked.host) {
+                let could = is_own || is_overridden || asked.has_body;
+                misdirected |= submits && could && !self.known_hosts.contains(asked.host);
+                continue;
+            }
+            beside = beside.or(Some(&claim.form));
+            let mut missing = missing_in_query(&claim.route, asked.query, *folds);
+            let fulfilled = Fulfilled {
+                claim,
+                rank: hit.rank,
+            };
+            match (is_own, is_overridden, missing.is_empty()) {
+                (true, _, true) => own.push(fulfilled),
+                (_, true, true) => overridden.push(fulfilled),
+                _ if submits && asked.has_body => {
+                    if !is_own && !is_overridden {
+                        missing.push((OVERRIDE.to_owned(), claim.route.method.clone()));
                     }
-                    perhaps.push(Perhaps {
+                    others.push(Perhaps {
                         found: claim.found(path),
-                        fields,
+                        fields: missing,
+                        query: &claim.route.query,
+                        rank: hit.rank,
                     });
                 }
                 _ => {}
             }
         }
-        match (misdirected, perhaps.is_empty()) {
-            (true, _) => Recognised::Misdirected,
-            (false, true) => Recognised::Nothing,
-            (false, false) => Recognised::Perhaps(perhaps),
+        let (Ok(own), Ok(overridden)) = (most_specific(&own), most_specific(&overridden)) else {
+            return Recognised::Contested;
+        };
+        let certain = match (own, overridden) {
+            (Some(own), Some(overridden)) if !own.claim.is_same(overridden.claim) => {
+                return Recognised::Contested;
+            }
+            (own, overridden) => own.or(overridden),
+        };
+        if let Some(certain) = certain {
+            others.retain(|other| certain.leaves_open(other));
+            // A page is asked for without a body.
+            if certain.claim.part == FormPart::Page && !others.is_empty() {
+                return Recognised::Contested;
+            }
+        }
+        match (certain, misdirected, others.is_empty()) {
+            (Some(certain), _, true) => Recognised::Form(certain.claim.found(path)),
+            (None, true, _) => Recognised::Misdirected,
+            (None, false, true) => beside.map_or(Recognised::Nothing, Recognised::Beside),
+            (certain, _, false) => Recognised::Perhaps {
+                certain: certain.map(|certain| certain.claim.found(path)),
+                others,
+            },
         }
     }
 }
 
+impl Fulfilled<'_> {
+    /// Whether the request's body could still make it another form's.
+    fn leaves_open(&self, other: &Perhaps<'_>) -> bool {
+        let same = self.claim.part == FormPart::Submission
+            && Arc::ptr_eq(&self.claim.form, other.found.form);
+        let shadowed = other.rank > self.rank && other.found.method == self.claim.route.method;
+        !same && !shadowed
+    }
+}
+
+/// The one whose path, then whose query is the most specific.
+fn most_specific<'b>(claims: &[Fulfilled<'b>]) -> Result<Option<Fulfilled<'b>>, Contested> {
+    let Some(rank) = claims.iter().map(|claim| claim.rank).min() else {
+        return Ok(None);
+    };
+    let of_rank: Vec<Fulfilled<'b>> = claims
+        .iter()
+        .filter(|claim| claim.rank == rank)
+        .copied()
+        .collect();
+    let wants = |claim: &Fulfilled<'b>| claim.claim.route.query.as_slice();
+    let best = of_rank.iter().find(|one| {
+        of_rank
+            .iter()
+            .all(|other| covers(wants(one), wants(other)) || one.claim.is_same(other.claim))
+    });
+    best.copied().map(Some).ok_or(Contested)
+}
+
+/// Whether one query wants everything that the other wants.
+#[must_use]
+pub fn covers(one: &[(String, String)], other: &[(String, String)]) -> bool {
+    other.iter().all(|pair| one.contains(pair))
+}
+
+/// Two forms claim one reading of a request, and neither more specifically than the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contested;
+
 impl Claim {
+    fn is_served_on(&self, host: &str) -> bool {
+        let hosts = &self.form.hosts;
+        hosts.is_empty() || hosts.iter().any(|known| known == host)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.form, &other.form) && self.part == other.part
+    }
+
     fn found(&self, path: &str) -> Found<'_> {
         let params = self.params(path);
         let id = if self.discovers {
@@ -250,46 +369,70 @@ impl Claim {
     }
 }
 
-/// Whether a backend could take the request for one of `method`: by its own method, or by one that a header or the
-/// query puts in its place. A backend answers HEAD as it answers GET, so for a submission it counts as one.
-fn is_of_method(asked: Asked<'_>, method: &str, part: FormPart) -> bool {
+/// The field by which a method is overridden.
+const OVERRIDE: &str = "_method";
+
+/// Whether the request has this method itself. A backend answers HEAD as it answers GET, so for a submission it
+/// counts as one.
+fn is_own_method(asked: Asked<'_>, method: &str, part: FormPart) -> bool {
     let head = part == FormPart::Submission
         && method == "GET"
         && asked.method.eq_ignore_ascii_case("HEAD");
-    head || asked.method.eq_ignore_ascii_case(method) || is_overridden(asked, method)
+    head || asked.method.eq_ignore_ascii_case(method)
 }
 
+/// Whether a header or the query puts this method in the place of the request's own.
 fn is_overridden(asked: Asked<'_>, method: &str) -> bool {
+    let names = |text: &str| {
+        let mut words = text.split(',').map(str::trim);
+        words.any(|word| word.eq_ignore_ascii_case(method))
+    };
     let by_header = OVERRIDES
         .iter()
         .flat_map(|name| asked.headers.get_all(name))
-        .any(|value| {
-            let text = value.to_str().map(str::trim);
-            text.is_ok_and(|text| text.eq_ignore_ascii_case(method))
-        });
-    by_header
-        || query_pairs(asked.query)
-            .any(|(name, value)| is_override(&name) && value.eq_ignore_ascii_case(method))
+        .any(|value| value.to_str().is_ok_and(names));
+    by_header || query_pairs(asked.query).any(|(name, value)| is_override(&name) && names(&value))
 }
 
 /// Whether a field or query name overrides the method.
 #[must_use]
 pub fn is_override(name: &str) -> bool {
-    name.eq_ignore_ascii_case("_method")
+    let name = lenient(name);
+    ["_method", "x-http-method-override"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// A field's name as the most lenient backends read it: PHP drops white space before it, cuts it at a NUL byte, and
+/// takes a dot or a space in it for `_`.
+#[must_use]
+pub fn lenient(name: &str) -> Cow<'_, str> {
+    if !name.contains([' ', '.', '\0', '+', '\t', '\r', '\n']) {
+        return Cow::Borrowed(name);
+    }
+    let name = name.trim_start();
+    let name = name.split('\0').next().unwrap_or_default();
+    Cow::Owned(name.replace([' ', '.'], "_"))
 }
 
 /// Names and values of a query, split at `&` and at `;`, as either is a separator to some backend.
-fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     let parts = query.split(['&', ';']).filter(|part| !part.is_empty());
     parts.flat_map(|part| form_urlencoded::parse(part.as_bytes()).into_owned())
 }
 
-fn missing_in_query(route: &Route, query: &str) -> Vec<(String, String)> {
+fn missing_in_query(route: &Route, query: &str, folds: bool) -> Vec<(String, String)> {
     if route.query.is_empty() {
         return Vec::new();
     }
     let given: Vec<(String, String)> = query_pairs(query).collect();
-    let missing = route.query.iter().filter(|wanted| !given.contains(wanted));
+    let same = |one: &str, other: &str| one == other || (folds && one.eq_ignore_ascii_case(other));
+    let is_given = |(name, value): &&(String, String)| {
+        given.iter().any(|(known, said)| {
+            same(&lenient(known), &lenient(name)) && same(said.trim(), value.trim())
+        })
+    };
+    let missing = route.query.iter().filter(|wanted| !is_given(wanted));
     missing.cloned().collect()
 }
 
@@ -339,16 +482,16 @@ impl Tree {
     }
 
     /// Collects the claims on a canonical path, the most specific first.
-    fn find(&self, path: &str, hits: &mut Vec<usize>) {
+    fn find(&self, path: &str, hits: &mut Vec<Hit>) {
         if !self.nodes.is_empty() {
             self.walk(0, path.trim_start_matches('/'), hits);
         }
     }
 
-    fn walk(&self, at: usize, rest: &str, hits: &mut Vec<usize>) {
+    fn walk(&self, at: usize, rest: &str, hits: &mut Vec<Hit>) {
         let node = &self.nodes[at];
         if rest.is_empty() {
-            hits.extend(&node.here);
+            take(&node.here, hits);
             return;
         }
         let (segment, after) = rest.split_once('/').unwrap_or((rest, ""));
@@ -358,6 +501,15 @@ impl Tree {
         if let Some(next) = node.param {
             self.walk(next, after, hits);
         }
-        hits.extend(&node.rest);
+        take(&node.rest, hits);
     }
+}
+
+/// Adds claims on one path pattern, which are less specific than all before.
+fn take(claims: &[usize], hits: &mut Vec<Hit>) {
+    let rank = hits.last().map_or(0, |last| last.rank + 1);
+    hits.extend(claims.iter().map(|claim| Hit {
+        claim: *claim,
+        rank,
+    }));
 }

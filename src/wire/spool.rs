@@ -127,6 +127,21 @@ impl Spool {
 }
 
 impl Kept {
+    /// The same body, to be read one more time; not while it is being read.
+    ///
+    /// # Errors
+    /// The system has no room for one more open file.
+    pub fn again(&self) -> io::Result<Self> {
+        let place = match &self.place {
+            Place::Memory(frames) => Place::Memory(frames.clone()),
+            Place::Disk(file) => Place::Disk(file.try_clone()?),
+        };
+        Ok(Self {
+            place,
+            length: self.length,
+        })
+    }
+
     /// A body that is whole already.
     #[must_use]
     pub fn memory(bytes: Bytes) -> Self {

@@ -3,5 +3,7 @@
 
 mod support;
 
+mod evasions;
+mod recognising;
 mod smoke;
 mod smuggling;
