@@ -3,7 +3,11 @@
 
 mod support;
 
+mod early;
 mod evasions;
+mod forwarded;
 mod recognising;
+mod serving;
 mod smoke;
 mod smuggling;
+mod upgrades;

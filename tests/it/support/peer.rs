@@ -149,6 +149,48 @@ impl Peer {
         }
     }
 
+    /// Starts one that does as one likes with every connection, from its first byte on. It records nothing but how
+    /// many connections there are.
+    pub(crate) async fn raw<F, W>(work: F) -> Self
+    where
+        F: Fn(Wire) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            told: Mutex::new(Told {
+                next: VecDeque::new(),
+                paths: Vec::new(),
+                always: Script::Hang,
+            }),
+            received: watch::Sender::new(Vec::new()),
+            open: watch::Sender::new(0),
+            connections: watch::Sender::new(0),
+        });
+        let counted = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            let mut open = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let state = Arc::clone(&counted);
+                let ahead = Vec::new();
+                let conversation = work(Wire { stream, ahead });
+                state.connections.send_modify(|count| *count += 1);
+                open.spawn(async move {
+                    state.open.send_modify(|open| *open += 1);
+                    conversation.await;
+                    state.open.send_modify(|open| *open -= 1);
+                });
+            }
+        });
+        Self {
+            address,
+            state,
+            accepting: Mutex::new(Some(accepting)),
+        }
+    }
+
     /// `http://127.0.0.1:port`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
