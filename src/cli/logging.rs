@@ -7,7 +7,6 @@ use std::io::IsTerminal;
 use tracing::Level;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::format::debug_fn;
 
@@ -50,7 +49,7 @@ pub fn begin(config: &Config) -> Result<(), String> {
             .try_init(),
         LogFormat::Text => builder
             .with_ansi(wants_colours())
-            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .fmt_fields(debug_fn(write_field))
             .try_init(),
     };
     begun.map_err(|error| format!("logging could not begin: {error}"))
@@ -92,18 +91,27 @@ pub fn complaints(complaints: &[Complaint], config: &Config) {
     }
 }
 
+/// Writes a field with the space before it, so that one that is left out leaves no gap.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        "let_through" | "conflict" | "messages" => {
-            let text = format!("{value:?}");
-            if text == "false" || text == "0" {
-                Ok(())
-            } else {
-                write!(writer, "{}={text}", field.name())
-            }
-        }
-        name if SAID.contains(&name) => Ok(()),
-        name => write!(writer, "{name}={value:?}"),
+    let name = field.name();
+    if name == "message" {
+        return write!(writer, "{value:?}");
     }
+    let text = format!("{value:?}");
+    let says_no = matches!(name, "let_through" | "conflict" | "messages")
+        && matches!(text.as_str(), "false" | "0");
+    if says_no || SAID.contains(&name) {
+        return Ok(());
+    }
+    write!(writer, " {name}={}", bare(&text))
+}
+
+/// A text without its quotes, where it has nothing in it that needs them.
+fn bare(text: &str) -> &str {
+    let inner = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    inner
+        .filter(|inner| !inner.is_empty() && !inner.contains([' ', '"', '\\', '=']))
+        .unwrap_or(text)
 }
