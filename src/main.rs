@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Small and quick for many small requests; measured in docs/PERFORMANCE.md's method.
+/// Small and quick for many small requests.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
