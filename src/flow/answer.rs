@@ -11,10 +11,13 @@ use serde_json::Value;
 
 use crate::codec::rejected::Rejected;
 use crate::model::decision::Decision;
+use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
 use crate::model::redirect::Redirect;
 use crate::model::reply::Message;
 use crate::model::reply::MsgType;
+use crate::model::write::write_string;
+use crate::model::write::write_value;
 use crate::page::words;
 use crate::rules::form::Form;
 use crate::wire::body::Outgoing;
@@ -97,7 +100,7 @@ pub struct Said {
     /// The form, for its own shape of errors.
     pub form: Option<Arc<Form>>,
     /// What the person typed, for a page that stands for itself.
-    pub entries: Vec<(String, String)>,
+    pub doc: Option<Doc>,
     /// Where the form is.
     pub back: Option<String>,
 }
@@ -120,7 +123,7 @@ impl Said {
             limit: None,
             cookies: Vec::new(),
             form: None,
-            entries: Vec::new(),
+            doc: None,
             back: None,
         }
     }
@@ -252,43 +255,134 @@ impl Said {
     /// The one shape of everything the gateway says (protocol §6).
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
+        // What was written a moment ago is an object.
+        serde_json::from_slice(&self.to_text(self.status)).unwrap_or_default()
+    }
+
+    /// The same as JSON text, with the status that the answer really has.
+    #[must_use]
+    pub fn to_text(&self, status: u16) -> Vec<u8> {
         let main = self.main_message();
-        let messages: Vec<Value> = self.messages.iter().map(message_json).collect();
-        let errors: Map<String, Value> = self
-            .errors()
-            .into_iter()
-            .map(|(field, msg)| (field.to_owned(), msg.into()))
-            .collect();
-        let mut json = Map::new();
-        let mut set = |name: &str, value: Value| drop(json.insert(name.to_owned(), value));
-        set("outcome", self.outcome.word().into());
-        set("submitted", self.submitted.into());
-        set("msg", main.map(|message| message.msg.clone()).into());
-        set(
-            "msg_type",
-            main.map(|message| message.msg_type.word()).into(),
-        );
-        set("messages", messages.into());
-        set("errors", errors.into());
-        set("focus_on", self.focus_on.clone().into());
-        set(
-            "redirect",
-            self.redirect.as_ref().map(Redirect::as_str).into(),
-        );
-        set("changed", self.changed.clone().into());
-        set("suggestions", self.suggestions.clone().into());
-        set("request_id", self.request_id.clone().into());
-        set("type", "about:blank".into());
-        set("title", self.title.into());
-        set("status", self.status.into());
-        set("detail", main.map(|message| message.msg.clone()).into());
+        let msg = main.map(|message| message.msg.as_str());
+        let mut out = Vec::with_capacity(1024);
+        out.extend_from_slice(br#"{"outcome":"#);
+        write_string(&mut out, self.outcome.word());
+        out.extend_from_slice(br#","submitted":"#);
+        out.extend_from_slice(match self.submitted {
+            Some(true) => b"true",
+            Some(false) => b"false",
+            None => b"null",
+        });
+        write_member(&mut out, "msg", msg);
+        let msg_type = main.map(|message| message.msg_type.word());
+        write_member(&mut out, "msg_type", msg_type);
+        self.write_messages(&mut out);
+        self.write_errors(&mut out);
+        write_member(&mut out, "focus_on", self.focus_on.as_deref());
+        let redirect = self.redirect.as_ref().map(Redirect::as_str);
+        write_member(&mut out, "redirect", redirect);
+        write_fields(&mut out, "changed", &self.changed);
+        write_fields(&mut out, "suggestions", &self.suggestions);
+        write_member(&mut out, "request_id", Some(&self.request_id));
+        write_member(&mut out, "type", Some("about:blank"));
+        write_member(&mut out, "title", Some(self.title));
+        out.extend_from_slice(br#","status":"#);
+        out.extend_from_slice(status.to_string().as_bytes());
+        write_member(&mut out, "detail", msg);
         if let Some(limit) = self.limit {
-            set("limit", limit.into());
+            write_member(&mut out, "limit", Some(limit));
         }
-        json
+        out.push(b'}');
+        out
+    }
+
+    fn write_messages(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#","messages":["#);
+        for (number, message) in self.messages.iter().enumerate() {
+            out.extend_from_slice(if number == 0 {
+                br#"{"msg":"#
+            } else {
+                br#",{"msg":"#
+            });
+            write_string(out, &message.msg);
+            write_member(out, "msg_type", Some(message.msg_type.word()));
+            write_member(out, "field", message.field.as_deref());
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+
+    fn write_errors(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#","errors":{"#);
+        for (number, (field, msg)) in self.errors().into_iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
+            }
+            write_string(out, field);
+            out.push(b':');
+            write_string(out, msg);
+        }
+        out.push(b'}');
     }
 }
 
-fn message_json(message: &Message) -> Value {
-    serde_json::json!({ "msg": message.msg, "msg_type": message.msg_type.word(), "field": message.field })
+/// A member that is not the first: a text, or `null`. Names of the protocol need no escapes.
+fn write_member(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    match value {
+        Some(text) => write_string(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, name: &str, fields: &Jdoc) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":{");
+    for (number, (field, value)) in fields.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        write_string(out, field);
+        out.push(b':');
+        write_value(out, value);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_shape_in_the_order_of_the_protocol() {
+        let mut said = Said::new(Outcome::Stopped, 422, words::NOT_ACCEPTED).about("r-1");
+        for (msg, field) in [("Say \"who\".", Some("na\"me")), ("No.", None)] {
+            said.messages.push(Message {
+                msg: msg.to_owned(),
+                msg_type: MsgType::Error,
+                field: field.map(str::to_owned),
+            });
+        }
+        said.changed.insert("a\u{1}".to_owned(), json!([1, "b"]));
+        said.limit = Some("limits.body");
+        assert_eq!(
+            Value::Object(said.to_json()).to_string(),
+            json!({
+                "outcome": "stopped", "submitted": false, "msg": "Say \"who\".", "msg_type": "error",
+                "messages": [
+                    {"msg": "Say \"who\".", "msg_type": "error", "field": "na\"me"},
+                    {"msg": "No.", "msg_type": "error", "field": null},
+                ],
+                "errors": {"na\"me": "Say \"who\"."}, "focus_on": null, "redirect": null,
+                "changed": {"a\u{1}": [1, "b"]}, "suggestions": {}, "request_id": "r-1",
+                "type": "about:blank", "title": words::NOT_ACCEPTED, "status": 422,
+                "detail": "Say \"who\".", "limit": "limits.body",
+            })
+            .to_string()
+        );
+    }
 }

@@ -12,6 +12,8 @@ use crate::flow::answer::Answer;
 use crate::flow::answer::Outcome;
 use crate::flow::answer::Said;
 use crate::flow::wants::Wants;
+use crate::model::doc::Doc;
+use crate::model::doc::Item;
 use crate::model::reply::MsgType;
 use crate::page::plain;
 use crate::page::plain::Fragment;
@@ -100,10 +102,10 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
     let status = status(said, wants);
     let (content_type, body) = match wants {
         Wants::Json => json(said, status),
-        Wants::Fragment => ("text/html; charset=utf-8", fragment(said)),
-        Wants::Page => ("text/html; charset=utf-8", page(said)),
+        Wants::Fragment => ("text/html; charset=utf-8", fragment(said).into()),
+        Wants::Page => ("text/html; charset=utf-8", page(said).into()),
     };
-    let mut response = Response::new(Outgoing::from(body.into_bytes()));
+    let mut response = Response::new(Outgoing::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -157,19 +159,20 @@ fn status(said: &Said, wants: Wants) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn json(said: &Said, status: StatusCode) -> (&'static str, String) {
-    let mut json = said.to_json();
-    json.insert("status".to_owned(), status.as_u16().into());
+fn json(said: &Said, status: StatusCode) -> (&'static str, Vec<u8>) {
+    let text = said.to_text(status.as_u16());
     let custom = said.form.as_ref().and_then(|form| form.error_body.as_ref());
     if let Some(shape) = custom.filter(|_| status.as_u16() >= 400) {
-        return ("application/json", shape.fill(&json).to_string());
+        // What was written a moment ago is an object.
+        let json = serde_json::from_slice(&text).unwrap_or_default();
+        return ("application/json", shape.fill(&json).to_string().into());
     }
     let content_type = if status.as_u16() >= 400 {
         "application/problem+json"
     } else {
         "application/json"
     };
-    (content_type, Value::Object(json).to_string())
+    (content_type, text)
 }
 
 fn texts(said: &Said) -> Vec<&str> {
@@ -209,10 +212,27 @@ fn page(said: &Said) -> String {
         errors: said.errors(),
         statement: said.statement,
         back: said.back.as_deref(),
-        entries: said.entries.clone(),
+        entries: said.doc.as_ref().map(entries).unwrap_or_default(),
         request_id: &said.request_id,
     };
     plain::html(&page, said.title)
+}
+
+/// What the person typed, as far as it may be shown again.
+fn entries(doc: &Doc) -> Vec<(String, String)> {
+    let mut entries = Vec::new();
+    for name in doc.visible_names() {
+        let texts: Vec<String> = doc
+            .items(name)
+            .iter()
+            .filter_map(Item::text)
+            .filter(|text| !text.is_empty())
+            .collect();
+        if !texts.is_empty() {
+            entries.push((name.to_owned(), texts.join(", ")));
+        }
+    }
+    entries
 }
 
 #[cfg(test)]

@@ -44,7 +44,6 @@ use crate::model::call::SubmitResult;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
-use crate::model::doc::Item;
 use crate::model::doc::Jdoc;
 use crate::model::event::Event;
 use crate::model::job::Finding;
@@ -231,7 +230,7 @@ impl Carriage {
         if let Some(mut said) = refusal(&before) {
             said.form = Some(form);
             said.back = back(&submission.head.headers, &self.authority);
-            said.entries = entries(&submission.doc);
+            said.doc = Some(submission.doc.clone());
             return Ok(self.own(said));
         }
         let changed = changes(&before.decision, &submission.doc);
@@ -497,23 +496,6 @@ pub(in crate::flow) fn changes(decision: &Decision, original: &Doc) -> Jdoc {
     changes
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
-}
-
-/// What the person typed, as far as it may be shown again.
-fn entries(doc: &Doc) -> Vec<(String, String)> {
-    let mut entries = Vec::new();
-    for name in doc.visible_names() {
-        let texts: Vec<String> = doc
-            .items(name)
-            .iter()
-            .filter_map(Item::text)
-            .filter(|text| !text.is_empty())
-            .collect();
-        if !texts.is_empty() {
-            entries.push((name.to_owned(), texts.join(", ")));
-        }
-    }
-    entries
 }
 
 /// The answer when the backend gave none. It says what is known about the submission, and nothing more.

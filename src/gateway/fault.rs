@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Said;
 
@@ -103,13 +101,13 @@ impl Fault {
             limit,
             ..Rejected::with(status, format!("{text}."))
         };
-        let body = Value::Object(Said::rejected(rejected).to_json()).to_string();
+        let body = Said::rejected(rejected).to_text(status);
         let head = format!(
             "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        Some([head, body].concat().into_bytes())
+        Some([head.into_bytes(), body].concat())
     }
 }
 
@@ -129,7 +127,7 @@ mod tests {
             head.contains(&format!("content-length: {}", body.len())),
             "{head}"
         );
-        let json: Value = serde_json::from_str(body).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(
             (&json["outcome"], &json["limit"]),
             (&"rejected".into(), &"limits.header_size".into())

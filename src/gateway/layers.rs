@@ -13,7 +13,6 @@ use http::Response;
 use http::header;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use serde_json::Value;
 use tower::Service;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -136,7 +135,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     tracing::error!(target: "formgate::gateway", panic = %text, "a request panicked");
-    let json = Value::Object(Said::failed(None).to_json()).to_string();
+    let json = Said::failed(None).to_text(500);
     let mut response = Response::new(Full::from(json));
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     let kind = HeaderValue::from_static("application/problem+json");
