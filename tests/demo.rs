@@ -4,6 +4,7 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail the test")]
 
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -822,6 +823,46 @@ fn machines_get_json_lines() {
         .find(|line| line["decision"] == "stopped")
         .expect("a decision");
     assert_eq!(decided["request_id"], local["request_id"]);
+}
+
+#[test]
+fn a_changed_rule_is_in_force_while_it_runs() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let port = port.expect("a port").port().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/rules")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path)
+            .expect("text")
+            .replace("18090", &port);
+        fs::write(folder.path().join(path.file_name().expect("a name")), text).expect("writable");
+    }
+    let rules = folder.path().display().to_string();
+    let demo = Demo::start(&["--rules", &rules, "--responder", &port]);
+    stopped(
+        &demo,
+        "/contact?email=ana",
+        422,
+        &[&["refuses email", "contact.toml:"]],
+    );
+    accepted(&demo, "/contact", &[&["helpdesk: goes on"]]);
+
+    let file = folder.path().join("contact.toml");
+    let good = fs::read_to_string(&file).expect("text");
+    let mark = demo.mark();
+    fs::write(&file, good.replace("minlength = 10", "minlenght = 100")).expect("writable");
+    demo.says(mark, &["gateway ", "the rule files stay as they were"]);
+    accepted(&demo, "/contact", &[]);
+    let mark = demo.mark();
+    fs::write(&file, good.replace("minlength = 10", "minlength = 100")).expect("writable");
+    demo.says(mark, &["gateway ", "the rule files were read again"]);
+    stopped(
+        &demo,
+        "/contact",
+        422,
+        &[&["refuses message", "contact.toml:"]],
+    );
 }
 
 #[test]

@@ -417,6 +417,44 @@ fn every_configuration_and_rule_file_loads() {
     assert_eq!(seen, ["behind-nginx", "minimal"]);
 }
 
+#[test]
+fn every_rule_file_has_cases_and_they_pass() {
+    let mut folders = vec![root().join("rules")];
+    for entry in fs::read_dir(root().join("examples")).expect("a folder") {
+        folders.push(entry.expect("an entry").path().join("rules"));
+    }
+    folders.retain(|folder| folder.is_dir());
+    assert!(folders.len() >= 4, "{folders:?}");
+    for folder in folders {
+        let run = |command: &str| {
+            let done = Command::new(env!("CARGO_BIN_EXE_formgate"))
+                .args([command, "--json"])
+                .arg(&folder)
+                .env("HOOK_SECRET", NEW)
+                .output();
+            let done = done.expect("it runs");
+            let said = String::from_utf8_lossy(&done.stdout).into_owned();
+            assert!(done.status.success(), "{command} {folder:?}: {said}");
+            said
+        };
+        run("check");
+        let said: Value = serde_json::from_str(&run("test")).expect("JSON");
+        let cases = said["cases"].as_array().expect("a list");
+        for file in fs::read_dir(&folder).expect("a folder") {
+            let name = file
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            let stem = name.strip_suffix(".toml");
+            let has_case = cases
+                .iter()
+                .any(|case| Some(case["form"].as_str().unwrap_or_default()) == stem);
+            assert!(has_case || stem.is_none(), "{folder:?}: {name} has no case");
+        }
+    }
+}
+
 /// Runs the command that the configuration gives for a certificate of one's own.
 fn make_certificate(folder: &Path) -> bool {
     if !has("openssl") {

@@ -351,10 +351,17 @@ pub struct Completions {
 /// `formgate demo`
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  formgate demo\n  formgate demo --listen 127.0.0.1:9000\n  formgate demo --json | jq .decision"
+    after_help = "Examples:\n  formgate demo\n  formgate demo --listen 127.0.0.1:9000\n  formgate demo --rules rules\n  formgate demo --json | jq .decision"
 )]
 pub struct Demo {
     /// The address to listen on. Default: 127.0.0.1:8080, or the next free port
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Take the rule files of this folder instead of the built-in ones, and read them again when they change
+    #[arg(long, value_name = "FOLDER")]
+    pub rules: Option<PathBuf>,
+    /// The port of the demo's responder, which the hooks of --rules call. Default: 18090; for the built-in rule files
+    /// any other if it is taken
+    #[arg(long, value_name = "PORT")]
+    pub responder: Option<u16>,
 }

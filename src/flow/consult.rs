@@ -298,7 +298,7 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
     let mut called = call::call(target, ask(&asked, &owned.doc, &chained, &key, deadline)).await;
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;
-    journal::job(&called.job);
+    journal::job(&called.job, Some(&chained.hook.place));
 }
 
 /// Folds in what a hook gave.
@@ -329,7 +329,7 @@ fn fold(
         });
         if let Some(job) = &mut job {
             job.let_through = !stops;
-            journal::job(job);
+            journal::job(job, Some(&hook.place));
         }
         if !stops {
             return ControlFlow::Continue(());
@@ -356,7 +356,7 @@ fn fold(
     }
     if let Some(job) = &mut job {
         job.conflict = conflict;
-        journal::job(job);
+        journal::job(job, Some(&hook.place));
     }
     doc.apply(reply.jdoc());
     consulted.decision.take(reply)

@@ -84,8 +84,8 @@ pub(in crate::flow) fn answered(answer: &Answer, request_id: &str) {
     );
 }
 
-/// Writes down a job.
-pub fn job(job: &Job) {
+/// Writes down a job; `place` is where its hook is written.
+pub fn job(job: &Job, place: Option<&Place>) {
     macro_rules! write_down {
         ($level:expr) => {
             tracing::event!(
@@ -106,6 +106,7 @@ pub fn job(job: &Job) {
                 first_byte_ms = job.timings.first_byte.map(millis),
                 total_ms = millis(job.timings.total),
                 status = job.status,
+                place = place.map(tracing::field::display),
                 outcome = job.outcome.word(),
                 would = job.would.map(crate::model::job::Outcome::word),
                 changed = listed(&job.changed).as_deref(),

@@ -389,7 +389,7 @@ impl Carriage {
                 job.faults.push(finding);
             }
         }
-        journal::job(&job);
+        journal::job(&job, None);
     }
 
     fn update_job(&self, jdoc: &Jdoc) -> Job {

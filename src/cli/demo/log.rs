@@ -2,7 +2,6 @@
 //! looks in a terminal, and the same as JSON lines; what is said comes from the flow's journal, which knows names and
 //! sizes of fields and no values.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -23,39 +22,24 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::out;
 use crate::flow::journal;
-use crate::model::event::Event as FormEvent;
-use crate::rules::book::Book;
-
-/// Where hooks are written, by name and event, so that a line can point there.
-type Places = HashMap<(String, &'static str), String>;
 
 /// Begins to log.
 ///
 /// # Errors
 /// Something logs already.
-pub(in crate::cli::demo) fn begin(book: &Book, as_json: bool) -> Result<(), String> {
-    let mut places = Places::new();
-    for form in book.forms() {
-        for event in FormEvent::ALL {
-            for chained in form.hooks(event) {
-                let key = (chained.hook.name.clone(), event.name());
-                places.insert(key, chained.hook.place.to_string());
-            }
-        }
-    }
+pub(in crate::cli::demo) fn begin(as_json: bool) -> Result<(), String> {
     let wanted = Targets::new()
         .with_default(Level::WARN)
         .with_target("formgate", Level::DEBUG)
         .with_target("formgate::gateway", Level::INFO);
     let begun = registry()
-        .with(Log { places, as_json }.with_filter(wanted))
+        .with(Log { as_json }.with_filter(wanted))
         .try_init();
     begun.map_err(|error| format!("logging could not begin: {error}"))
 }
 
 #[derive(Debug)]
 struct Log {
-    places: Places,
     as_json: bool,
 }
 
@@ -66,7 +50,7 @@ impl<S: Subscriber> Layer<S> for Log {
         if self.as_json {
             out::json(&Value::Object(as_json(event.metadata(), fields.0)));
         } else {
-            self.print(event.metadata(), &fields);
+            print(event.metadata(), &fields);
         }
     }
 }
@@ -109,69 +93,69 @@ impl Tone {
     }
 }
 
-impl Log {
-    fn print(&self, metadata: &Metadata<'_>, fields: &Fields) {
-        let (who, tone, what) = match metadata.target() {
-            journal::ARRIVAL => return Self::head(fields),
-            journal::LOCAL => local(fields),
-            journal::JOB => self.job(fields),
-            journal::DECISION => decision(fields),
-            journal::ANSWER => answer(fields),
-            "formgate::demo" => ("site", Tone::Good, fields.text("message")),
-            _ => ("gateway", Tone::Bad, fields.text("message")),
-        };
-        let tag = fields.tag();
-        out::line(&format!(
-            "         \x1b[2m{tag}\x1b[0m  {who:<9} {}{what}\x1b[0m",
-            tone.code()
-        ));
-    }
-
-    /// The line that begins a request.
-    fn head(fields: &Fields) {
-        let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
-        let mut about = vec![format!("form {}", fields.text("form"))];
-        about.extend(fields.get("content_type").map(shown));
-        about.extend(
-            fields
-                .get("bytes")
-                .map(|bytes| format!("{} bytes", shown(bytes))),
-        );
-        let names = fields.text("fields");
-        if !names.is_empty() {
-            about.push(out::count(names.split(',').count(), "field"));
+/// Prints a line for people.
+fn print(metadata: &Metadata<'_>, fields: &Fields) {
+    let (who, tone, what) = match metadata.target() {
+        journal::ARRIVAL => return head(fields),
+        journal::LOCAL => local(fields),
+        journal::JOB => job(fields),
+        journal::DECISION => decision(fields),
+        journal::ANSWER => answer(fields),
+        "formgate::demo" => ("site", Tone::Good, fields.text("message")),
+        _ => {
+            let bad = *metadata.level() <= Level::WARN;
+            let tone = if bad { Tone::Bad } else { Tone::Good };
+            ("gateway", tone, fields.text("message"))
         }
-        let (tag, method, path) = (fields.tag(), fields.text("method"), fields.text("path"));
-        out::line(&format!(
-            "{time} \x1b[2m{tag}\x1b[0m  \x1b[1m{method} {path}\x1b[0m  {}",
-            about.join(", ")
-        ));
-    }
-
-    fn job(&self, fields: &Fields) -> (&'static str, Tone, String) {
-        let outcome = fields.text("outcome");
-        if fields.text("kind") == "update" {
-            return ("update", Tone::of(&outcome), update(fields));
-        }
-        let hook = fields.text("hook");
-        let mut what = match fields.get("would").map(shown) {
-            Some(would) => format!("{hook}: in shadow, not applied: {}", verb(fields, &would)),
-            None => format!("{hook}: {}", verb(fields, &outcome)),
-        };
-        what.push_str(&took(fields));
-        if fields.text("let_through") == "true" {
-            what.push_str("; the form goes on all the same");
-        }
-        what.push_str(&found(fields));
-        let mut events = FormEvent::ALL.into_iter().map(FormEvent::name);
-        let event = events.find(|name| *name == fields.text("event"));
-        if let Some(place) = event.and_then(|event| self.places.get(&(hook, event))) {
-            what.push_str(&format!("\x1b[0m  \x1b[2m{place}"));
-        }
-        ("hook", Tone::of(&outcome), what)
-    }
+    };
+    let tag = fields.tag();
+    out::line(&format!(
+        "         \x1b[2m{tag}\x1b[0m  {who:<9} {}{what}\x1b[0m",
+        tone.code()
+    ));
 }
 
+/// The line that begins a request.
+fn head(fields: &Fields) {
+    let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+    let mut about = vec![format!("form {}", fields.text("form"))];
+    about.extend(fields.get("content_type").map(shown));
+    about.extend(
+        fields
+            .get("bytes")
+            .map(|bytes| format!("{} bytes", shown(bytes))),
+    );
+    let names = fields.text("fields");
+    if !names.is_empty() {
+        about.push(out::count(names.split(',').count(), "field"));
+    }
+    let (tag, method, path) = (fields.tag(), fields.text("method"), fields.text("path"));
+    out::line(&format!(
+        "{time} \x1b[2m{tag}\x1b[0m  \x1b[1m{method} {path}\x1b[0m  {}",
+        about.join(", ")
+    ));
+}
+
+fn job(fields: &Fields) -> (&'static str, Tone, String) {
+    let outcome = fields.text("outcome");
+    if fields.text("kind") == "update" {
+        return ("update", Tone::of(&outcome), update(fields));
+    }
+    let hook = fields.text("hook");
+    let mut what = match fields.get("would").map(shown) {
+        Some(would) => format!("{hook}: in shadow, not applied: {}", verb(fields, &would)),
+        None => format!("{hook}: {}", verb(fields, &outcome)),
+    };
+    what.push_str(&took(fields));
+    if fields.text("let_through") == "true" {
+        what.push_str("; the form goes on all the same");
+    }
+    what.push_str(&found(fields));
+    if let Some(place) = fields.get("place").map(shown) {
+        what.push_str(&format!("\x1b[0m  \x1b[2m{place}"));
+    }
+    ("hook", Tone::of(&outcome), what)
+}
 /// What a hook did, as the verb of a sentence.
 fn verb(fields: &Fields, outcome: &str) -> String {
     let changed = fields.text("changed").replace(',', ", ");
