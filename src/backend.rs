@@ -52,6 +52,9 @@ pub enum BackendError {
     /// A head, but half a body.
     #[error("its answer with status {0} broke off: {1}")]
     Half(StatusCode, Broken),
+    /// A head that says its length in two ways; whoever believes the other one sees another answer.
+    #[error("its answer with status {0} has both `content-length` and `transfer-encoding`")]
+    BothLengths(StatusCode),
     /// It switched to another protocol, which nobody had asked for.
     #[error("it switched protocols without being asked to")]
     Switched,
@@ -268,6 +271,11 @@ async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendEr
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(BackendError::Switched);
+    }
+    if head.headers.contains_key(header::CONTENT_LENGTH)
+        && head.headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Err(BackendError::BothLengths(head.status));
     }
     hop::strip(&mut head.headers);
     // What was HTTP/1.0 at the backend is none of the person's business.

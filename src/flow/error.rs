@@ -65,17 +65,24 @@ impl FlowError {
             }
             Self::Pass(error, changes) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer");
-                backend_failed(&error, changes, |_| false)
+                backend_failed(&error, changes, |_| None)
             }
             Self::Forward(error, form) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer to a submission");
-                let mut said = backend_failed(&error, true, |status| form.accepted.takes(status));
+                let mut said = backend_failed(&error, true, |status| {
+                    if form.accepted.takes(status) {
+                        Some(true)
+                    } else {
+                        // Refused; any other failure may have come before or after saving.
+                        (400..500).contains(&status).then_some(false)
+                    }
+                });
                 said.form = Some(form);
                 said
             }
             Self::Half(error) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");
-                backend_failed(&error, true, |_| true)
+                backend_failed(&error, true, |_| Some(true))
             }
         };
         Answer::Own(Box::new(said.about(request_id)))

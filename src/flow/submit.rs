@@ -502,7 +502,7 @@ pub(in crate::flow) fn changes(decision: &Decision, original: &Doc) -> Jdoc {
 pub(in crate::flow) fn backend_failed(
     error: &BackendError,
     is_submission: bool,
-    accepted: impl Fn(u16) -> bool,
+    accepted: impl Fn(u16) -> Option<bool>,
 ) -> Said {
     use crate::wire::pool::SendError;
 
@@ -534,9 +534,9 @@ pub(in crate::flow) fn backend_failed(
             words::BROKE_OFF,
             if is_submission { None } else { Some(false) },
         ),
-        BackendError::Half(status, _) => {
+        BackendError::Half(status, _) | BackendError::BothLengths(status) => {
             let submitted = if is_submission {
-                Some(accepted(status.as_u16()))
+                accepted(status.as_u16())
             } else {
                 Some(false)
             };

@@ -3,9 +3,11 @@
 
 mod support;
 
+mod backend_faults;
 mod early;
 mod evasions;
 mod forwarded;
+mod limits;
 mod recognising;
 mod serving;
 mod smoke;
