@@ -803,6 +803,14 @@ fn machines_get_json_lines() {
     let form = demo.open("/camps/lake/enroll?guardian%5Bname%5D=");
     assert_eq!(demo.send(&form, How::Script).status, 422);
     demo.says(mark, &["formgate::answer", "\"status\":422"]);
+    let form = demo.open("/camps/lake/enroll");
+    let mark = demo.mark();
+    assert_eq!(demo.send(&form, How::Script).status, 201);
+    let asked = demo.says(mark, &["\"hook\":\"camp-office\""]);
+    assert!(
+        asked.contains("/camp-office/form_preprocess_enrollment\""),
+        "{asked}"
+    );
     let lines = demo.lines.all.lock().expect("nobody panics").clone();
     let lines: Vec<Value> = lines
         .iter()

@@ -19,9 +19,6 @@ use anyhow::anyhow;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 
 use crate::cli::args;
 use crate::cli::args::Args;
@@ -29,6 +26,7 @@ use crate::cli::demo::responder::Responder;
 use crate::cli::demo::site::Site;
 use crate::cli::out;
 use crate::cli::read;
+use crate::cli::serve::Signals;
 use crate::cli::watch::Keeper;
 use crate::config::Config;
 use crate::config::LogFormat;
@@ -56,7 +54,8 @@ pub fn run(args: &Args, demo: &args::Demo) -> anyhow::Result<ExitCode> {
 }
 
 async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
-    let mut ending = Ending::begin().context("signals cannot be listened for")?;
+    // Before anybody is told that the demo runs.
+    let mut signals = Signals::new()?;
     let site = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .context("no port for the site")?;
@@ -99,16 +98,20 @@ async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
     // Site and responder go on until the gateway has finished what is under way.
     let until_the_end = async {
         tokio::select! {
-            () = ending.wait() => {}
+            () = signals.end() => {}
             () = keep_current(keeper.as_mut(), &gate) => {}
         }
         stop.now();
-        (&mut gateway).await
+        tokio::select! {
+            ended = &mut gateway => ended.map(drop),
+            // A second signal ends it at once.
+            () = signals.end() => Ok(()),
+        }
     };
     tokio::select! {
         ended = responding => drop(ended.context("the responder ended")?),
         ended = serving => drop(ended.context("the site ended")?),
-        ended = until_the_end => drop(ended.context("the gateway failed")?),
+        ended = until_the_end => ended.context("the gateway failed")?,
     }
     if !as_json {
         out::line("\nThe demo has ended.");
@@ -187,28 +190,6 @@ async fn listen(wanted: Option<SocketAddr>, config: &mut Config) -> anyhow::Resu
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot listen on {}", config.listen));
             }
-        }
-    }
-}
-
-/// The signals that end it. Listened for before anybody is told that the demo runs.
-struct Ending {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ending {
-    fn begin() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }

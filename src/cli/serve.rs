@@ -99,14 +99,18 @@ async fn go(work: Work, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// The signals that the process listens to.
-struct Signals {
+pub(in crate::cli) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Self> {
+    /// Begins to listen: from now on they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub(in crate::cli) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
@@ -115,7 +119,7 @@ impl Signals {
     }
 
     /// Waits for a signal to end.
-    async fn end(&mut self) {
+    pub(in crate::cli) async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -196,7 +196,7 @@ pub fn job(target: &Target, ask: Ask<'_>) -> Job {
         hook: target.rule.name.clone(),
         request_id: ask.occasion.meta.request_id.clone(),
         submission_id: ask.occasion.form.submission_id.clone(),
-        url: target.url.clone(),
+        url: url(target, ask),
         run: 0,
         sent: 0,
         received: 0,
@@ -389,6 +389,14 @@ fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
+}
+
+/// The URL as it is written down: with its slots filled, without its query.
+fn url(target: &Target, ask: Ask<'_>) -> String {
+    if target.uri.is_some() {
+        return target.url.clone();
+    }
+    format!("{}{}", target.rule.origin, uri(target, ask).path())
 }
 
 fn uri(target: &Target, ask: Ask<'_>) -> Uri {

@@ -44,7 +44,7 @@ pub struct Target {
     pub pool: Arc<Pool>,
     /// Path and query, where they have no slots.
     pub uri: Option<Uri>,
-    /// The URL as it is written down: without its query.
+    /// The URL as it is written down: without its query, slots as they are in the rule file.
     pub url: String,
     /// What every call carries; what differs from call to call is there already and is replaced.
     pub headers: HeaderMap,
