@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use clap::CommandFactory;
@@ -31,6 +33,9 @@ use formgate::source::complaint::Complaint;
 use formgate::source::shape::Key;
 use formgate::source::shape::Kind;
 use formgate::source::shape::Shape;
+use tracing_subscriber::layer::Context as LayerContext;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Stands for every key of a login in the docs.
 const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----
@@ -422,6 +427,53 @@ fn all_job_outcomes() -> [job::Outcome; 10] {
         }
     }
     all
+}
+
+/// Collects the names of the fields of every event.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Names {
+    fn on_event(&self, event: &tracing::Event<'_>, _: LayerContext<'_, S>) {
+        let names = event.metadata().fields().iter();
+        let mut all = self.0.lock().expect("nobody panicked");
+        all.extend(names.map(|field| field.name().to_owned()));
+    }
+}
+
+#[test]
+fn the_fields_of_jobs_are_the_ones_that_are_written() {
+    let names = Names::default();
+    let subscriber = tracing_subscriber::registry().with(names.clone());
+    let job = job::Job {
+        id: String::new(),
+        kind: job::JobKind::Hook,
+        event: Event::Submit,
+        form: String::new(),
+        hook: String::new(),
+        request_id: String::new(),
+        submission_id: None,
+        url: String::new(),
+        run: 1,
+        sent: 0,
+        received: 0,
+        timings: job::Timings::default(),
+        status: None,
+        outcome: job::Outcome::Continued,
+        would: None,
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        changed: Vec::new(),
+        let_through: false,
+        conflict: false,
+    };
+    tracing::subscriber::with_default(subscriber, || flow::journal::job(&job, None));
+    let mut written = names.0.lock().expect("nobody panicked").clone();
+    assert!(written.remove("message"), "{written:?}");
+    let operating = page("docs/OPERATING.md");
+    let rows = &operating.tables("Jobs")[0];
+    let said = rows.iter().flat_map(|row| spans(&row[0]));
+    assert_eq!(set(said), written);
 }
 
 #[test]

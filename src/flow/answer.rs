@@ -1,5 +1,5 @@
 //! What the person is answered: the backend's own answer, or the gateway's (protocol §6). Owns the values and their
-//! named constructors; turning them into a response is left to [`crate::flow::respond`].
+//! named constructors; turning them into a response is left to [`mod@crate::flow::respond`].
 
 use std::sync::Arc;
 use std::time::Duration;

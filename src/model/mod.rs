@@ -2,7 +2,7 @@
 //!
 //! Nothing here does IO, waits, or reads a clock; times are passed in. What the words look like on a wire is
 //! left to `codec` (bodies), `hooks` (replies) and `flow` (answers) – except the call, whose JSON is written by
-//! [`call`] because rules read it before any hook does.
+//! [`crate::model::call`] because rules read it before any hook does.
 
 pub mod call;
 pub mod decision;

@@ -1,5 +1,5 @@
 //! Rule files: everything the gateway does for one form. Owns reading and checking them, the one immutable
-//! [`book::Book`] they make, which request belongs to which form, and local checks that need no network. Calling
+//! [`crate::rules::book::Book`] they make, which request belongs to which form, and local checks that need no network. Calling
 //! hooks is left to `hooks`, watching the files to `cli`.
 
 pub mod accepted;
