@@ -24,6 +24,7 @@ use crate::gateway::serve::Limits;
 use crate::gateway::tls::Files;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
+use crate::rules::form::hosts;
 use crate::source::complaint::Complaint;
 use crate::source::measure::show_duration;
 use crate::source::measure::show_size;
@@ -288,6 +289,9 @@ static TELEMETRY: Shape = Shape {
     )],
 };
 
+/// A shorter key could be guessed.
+const LEAST_KEY: usize = 32;
+
 /// What the name of every variable begins with.
 const PREFIX: &str = "FORMGATE_";
 
@@ -527,11 +531,7 @@ impl Config {
             self.backend_pool.header_case = kept;
         }
         if table.has("hosts") {
-            self.hosts = table
-                .texts("hosts")
-                .into_iter()
-                .map(|placed| placed.value.to_ascii_lowercase())
-                .collect();
+            self.hosts = hosts(table, "hosts");
         }
         if table.has("trusted_proxies") {
             let nets = table.texts("trusted_proxies");
@@ -541,6 +541,12 @@ impl Config {
                 .collect();
         }
         if let Some((key, reference)) = secret_of(table, "key", folder) {
+            let length = key.expose().len();
+            if length < LEAST_KEY {
+                let message =
+                    format!("the key has {length} bytes, at least {LEAST_KEY} are wanted");
+                table.complain("key", message, "make one with `openssl rand -hex 32`");
+            }
             self.key = Some(key);
             self.references.insert("key".to_owned(), reference);
         }
@@ -608,9 +614,11 @@ impl Config {
         self.tls = match (cert, key) {
             (Some(cert), Some(key)) => Some(Files { cert, key }),
             _ => {
-                table
-                    .page()
-                    .complain(table.span(), "TLS needs both `cert` and `key`", "");
+                table.page().complain(
+                    table.span(),
+                    "TLS needs both `cert` and `key`",
+                    "add the other one",
+                );
                 None
             }
         };
@@ -638,8 +646,16 @@ impl Config {
         settings.issuer = text(table, "issuer").or(settings.issuer);
         settings.audience = text(table, "audience").or(settings.audience);
         set(&mut settings.from, parsed(table, "from", token_source));
-        if let Err(why) = Verifier::new(&settings) {
-            table.page().complain(table.span(), why, "");
+        let span = table.span();
+        if settings.key.expose().is_empty() {
+            // A key that was given but could not be read has been complained of.
+            if !table.has("key") {
+                let mend = "add key = \"file:jwt.pem\", or \"env:NAME\"";
+                table.page().complain(span, "[jwt] needs a `key`", mend);
+            }
+        } else if let Err(why) = Verifier::new(&settings) {
+            let mend = "`key` and `algorithms` must fit each other";
+            table.page().complain(span, why, mend);
         }
         self.jwt = Some(settings);
     }

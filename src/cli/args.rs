@@ -76,7 +76,9 @@ impl Overrides {
     /// The same as lines of the configuration.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        let mut flags = rules_flag(self.rules.as_ref(), "--rules");
+        let rules = self.rules.as_ref();
+        let rules = rules.map(|value| flag("rules", &value.display().to_string(), "--rules"));
+        let mut flags: Flags = rules.into_iter().collect();
         flags.extend(
             self.backend
                 .as_ref()
@@ -84,11 +86,6 @@ impl Overrides {
         );
         flags
     }
-}
-
-fn rules_flag(folder: Option<&PathBuf>, name: &str) -> Flags {
-    let line = folder.map(|value| flag("rules", &value.display().to_string(), name));
-    line.into_iter().collect()
 }
 
 /// `formgate serve`
@@ -131,17 +128,9 @@ fn listening(mut flags: Flags, listen: Option<SocketAddr>) -> Flags {
 
 Exit status: 0 if everything can be used, 1 if something is wrong.")]
 pub struct Check {
-    /// The folder of rule files. Default: as configured
+    /// The folder of rule files, or one with a formgate.toml. Default: as configured
     #[arg(value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
-}
-
-impl Check {
-    /// The same as lines of the configuration.
-    #[must_use]
-    pub fn flags(&self) -> Flags {
-        rules_flag(self.folder.as_ref(), "FOLDER")
-    }
 }
 
 /// `formgate explain`
@@ -229,20 +218,12 @@ A case stands in a rule file:
 
 Exit status: 0 if all cases passed, 1 if one failed or a rule file is wrong.")]
 pub struct Test {
-    /// The folder of rule files. Default: as configured
+    /// The folder of rule files, or one with a formgate.toml. Default: as configured
     #[arg(value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
     /// Only cases whose name or form has this text in it
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-}
-
-impl Test {
-    /// The same as lines of the configuration.
-    #[must_use]
-    pub fn flags(&self) -> Flags {
-        rules_flag(self.folder.as_ref(), "FOLDER")
-    }
 }
 
 /// `formgate send`

@@ -21,7 +21,8 @@ use crate::source::complaint::Complaint;
 /// # Errors
 /// None; what is wrong is the result.
 pub fn run(args: &Args, check: &args::Check) -> anyhow::Result<ExitCode> {
-    let (config, loaded) = read::everything(args, &check.flags());
+    let (config, flags) = read::place(args, check.folder.as_ref());
+    let (config, loaded) = read::everything(config.as_deref(), &flags);
     let (book, complaints) = match loaded {
         Ok(loaded) => (Some(loaded.book), loaded.warnings),
         Err(complaints) => (None, complaints),

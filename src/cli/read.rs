@@ -19,6 +19,7 @@ use crate::cli::args::Args;
 use crate::cli::out;
 use crate::config::Config;
 use crate::config::Flags;
+use crate::config::flag;
 use crate::gateway::tls::Tls;
 use crate::model::event::Event;
 use crate::rules::book::Book;
@@ -37,10 +38,31 @@ pub struct Work {
     pub loaded: Loaded,
 }
 
+/// The configuration and the flags where a command line names a folder: one of rule files, or one that has its own
+/// `formgate.toml`.
+#[must_use]
+pub fn place(args: &Args, folder: Option<&PathBuf>) -> (Option<PathBuf>, Flags) {
+    let Some(folder) = folder else {
+        return (args.config.clone(), Flags::new());
+    };
+    let own = folder.join("formgate.toml");
+    if args.config.is_none() && own.is_file() {
+        return (Some(own), Flags::new());
+    }
+    let line = flag("rules", &folder.display().to_string(), "FOLDER");
+    (args.config.clone(), vec![line])
+}
+
 /// Reads configuration and rule files. `None` if something is wrong; that has been said.
 #[must_use]
 pub fn work(args: &Args, flags: &Flags) -> Option<Work> {
-    match everything(args, flags) {
+    work_of(args, args.config.as_deref(), flags)
+}
+
+/// The same with a configuration that the command line may not have named.
+#[must_use]
+pub fn work_of(args: &Args, config: Option<&Path>, flags: &Flags) -> Option<Work> {
+    match everything(config, flags) {
         (config, Ok(loaded)) => Some(Work { config, loaded }),
         (_, Err(complaints)) => {
             out::complaints(&complaints, args.json);
@@ -51,8 +73,11 @@ pub fn work(args: &Args, flags: &Flags) -> Option<Work> {
 
 /// Reads configuration and rule files, the latter even if something is wrong with the former. What is odd about
 /// either is among the warnings.
-pub fn everything(args: &Args, flags: &Flags) -> (Config, Result<Loaded, Vec<Complaint>>) {
-    let configured = Config::read(args.config.as_deref(), flags);
+pub fn everything(
+    config: Option<&Path>,
+    flags: &Flags,
+) -> (Config, Result<Loaded, Vec<Complaint>>) {
+    let configured = Config::read(config, flags);
     let (config, mut complaints) = (configured.config, configured.warnings);
     complaints.extend(unusable(&config));
     let loaded = match book(&config) {
@@ -87,6 +112,11 @@ pub fn unusable(config: &Config) -> Vec<Complaint> {
     };
     if let Err(why) = config.settings() {
         complain("ca", why);
+    }
+    let folder = &config.intake.spool.folder;
+    if !folder.is_dir() {
+        let why = format!("there is no folder `{}`", folder.display());
+        complain("limits.spool_folder", why);
     }
     if let Some(Err(why)) = config.tls.clone().map(Tls::load) {
         complain("tls.cert", why);

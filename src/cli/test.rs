@@ -25,7 +25,8 @@ use crate::rules::form::Form;
 /// # Errors
 /// The runtime could not start.
 pub fn run(args: &Args, test: &args::Test) -> anyhow::Result<ExitCode> {
-    let Some(work) = read::work(args, &test.flags()) else {
+    let (config, flags) = read::place(args, test.folder.as_ref());
+    let Some(work) = read::work_of(args, config.as_deref(), &flags) else {
         return Ok(ExitCode::from(1));
     };
     if !args.json {

@@ -33,6 +33,14 @@ impl Accepted {
             .iter()
             .filter_map(|text| table.parsed(text, Self::range));
         let ranges: Vec<(u16, u16)> = ranges.map(|placed| placed.value).collect();
+        if table.is_empty_list("accepted") {
+            let mend = "write [\"2xx\", \"3xx\"], or leave it out";
+            table.complain(
+                "accepted",
+                "with an empty `accepted` nothing is ever accepted",
+                mend,
+            );
+        }
         (!ranges.is_empty()).then_some(Self(ranges))
     }
 
@@ -166,6 +174,11 @@ impl Update {
         };
         let target = Template::compile(target, slot)?;
         Ok(Self { method, target })
+    }
+
+    /// The slots of its path.
+    pub fn slots(&self) -> impl Iterator<Item = &str> {
+        self.target.slots()
     }
 
     /// The path of one update; `None` if a slot has no value, for an update without its id could hit anything.

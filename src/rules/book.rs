@@ -293,8 +293,11 @@ impl Binder {
                 .as_ref()
                 .map_or(0..0, |placed| placed.span.clone());
             let label = format!("also the id of {}", other.place);
-            file.page
-                .complain(span, format!("two forms have the id `{id}`"), label);
+            file.page.complain(
+                span,
+                format!("two forms have the id `{id}`"),
+                label + "; give one of them another `id`",
+            );
             return;
         }
         let first = self.number_hooks(&file.part);
@@ -309,6 +312,9 @@ impl Binder {
         self.claim(file, &form, &file.form.submit, FormPart::Submission, folds);
         self.claim(file, &form, &file.form.load, FormPart::Page, folds);
         self.book.by_id.insert(id, self.book.forms.len());
+        for rule in &file.part.rules {
+            rule.check_redirect(&file.page, &form);
+        }
         self.bind_cases(file, &form);
         self.book.forms.push(form);
     }
@@ -363,12 +369,19 @@ impl Binder {
                     || hosts.iter().any(|host| form.hosts.contains(host))
             };
             if let Some((_, place)) = others.iter().find(|(hosts, _)| overlaps(hosts)) {
-                let message = format!("two forms claim `{}`", route.value.written);
-                file.page.complain(
-                    route.span.clone(),
-                    message,
-                    format!("also claimed at {place}"),
-                );
+                let written = &route.value.written;
+                let (message, label) = if place.file.as_ref() == file.page.text().name {
+                    (
+                        format!("`{written}` is claimed twice"),
+                        format!("leave it out: it says the same as at {place}"),
+                    )
+                } else {
+                    (
+                        format!("two forms claim `{written}`"),
+                        format!("also claimed at {place}; let `hosts` or a query tell them apart"),
+                    )
+                };
+                file.page.complain(route.span.clone(), message, label);
             }
             others.push((form.hosts.clone(), Place::on(&file.page, &route.span)));
             let claim = Claim {

@@ -81,6 +81,10 @@ impl Case {
             }
             return None;
         };
+        if expect.entries().next().is_none() {
+            let mend = "write { outcome = \"stopped\" }";
+            table.complain("expect", "a case that expects nothing can never fail", mend);
+        }
         hooks.extend(check_expectations(&expect));
         Some(Self {
             name: table

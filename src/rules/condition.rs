@@ -16,6 +16,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::rules::pattern;
+use crate::source::shape::suggestion;
 
 /// The longest expression, in bytes.
 pub const MAX_EXPRESSION: usize = 4000;
@@ -125,6 +126,16 @@ impl Condition {
         }
     }
 
+    /// What the condition looks for that no call has: `@.docs.age`.
+    #[must_use]
+    pub fn misnamed(&self, expression: &str) -> Option<Fault> {
+        let mut fault = None;
+        self.test.each_query(&mut |query| {
+            fault = fault.take().or_else(|| query.misnamed(expression));
+        });
+        fault
+    }
+
     /// Whether the condition holds for `call`.
     ///
     /// # Errors
@@ -153,6 +164,12 @@ impl Path {
         Ok(Self { query })
     }
 
+    /// What the path looks for that no call has: `$.docs.age`.
+    #[must_use]
+    pub fn misnamed(&self, expression: &str) -> Option<Fault> {
+        self.query.misnamed(expression)
+    }
+
     /// The values that the path locates in `root`.
     ///
     /// # Errors
@@ -171,6 +188,108 @@ impl Path {
                 _ => None,
             })
             .collect()
+    }
+}
+
+// === names that a call has ===
+
+/// The blocks of a call, and the members of those whose members are known.
+const BLOCKS: [(&str, &[&str]); 6] = [
+    ("event", &[]),
+    ("user_info", &[]),
+    (
+        "meta_info",
+        &[
+            "project",
+            "request_id",
+            "sent_at",
+            "run",
+            "ip",
+            "user_agent",
+            "referer",
+            "locale",
+        ],
+    ),
+    (
+        "form_info",
+        &[
+            "id",
+            "title",
+            "method",
+            "path",
+            "params",
+            "content_type",
+            "submitted_at",
+            "submission_id",
+            "result",
+        ],
+    ),
+    ("doc", &[]),
+    ("analytics", &[]),
+];
+
+impl Query {
+    fn misnamed(&self, expression: &str) -> Option<Fault> {
+        let block = self.name(0)?;
+        let Some((_, members)) = BLOCKS.iter().find(|(name, _)| *name == block) else {
+            let names = BLOCKS.map(|(name, _)| name);
+            let message = format!("a call has no `{block}`");
+            return Some(Fault::at(
+                expression,
+                block,
+                message,
+                suggestion(block, names),
+            ));
+        };
+        let member = self.name(1)?;
+        if members.is_empty() || members.contains(&member) {
+            return None;
+        }
+        let message = format!("`{block}` has no `{member}`");
+        let mend = suggestion(member, members.iter().copied());
+        Some(Fault::at(expression, member, message, mend))
+    }
+
+    /// The name that the step of this number asks for, if it asks for one name.
+    fn name(&self, at: usize) -> Option<&str> {
+        match self.steps.get(at) {
+            Some(Step {
+                descends: false,
+                selectors,
+            }) => match selectors.as_slice() {
+                [Selector::Name(name)] => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Test {
+    /// Visits the queries that begin at the call itself; inside a filter `@` is something else.
+    fn each_query(&self, visit: &mut impl FnMut(&Query)) {
+        match self {
+            Self::Any(tests) | Self::All(tests) => {
+                tests.iter().for_each(|test| test.each_query(visit));
+            }
+            Self::Not(test) => test.each_query(visit),
+            Self::Exists(query) => visit(query),
+            Self::Compare(_, left, right) => {
+                left.each_query(visit);
+                right.each_query(visit);
+            }
+            Self::Matches(operand, _) => operand.each_query(visit),
+        }
+    }
+}
+
+impl Operand {
+    fn each_query(&self, visit: &mut impl FnMut(&Query)) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Value(query) | Self::Count(query) => visit(query),
+            Self::Length(operand) => operand.each_query(visit),
+        }
     }
 }
 
@@ -248,7 +367,11 @@ fn explain(expression: &str, before: usize, error: &JsonPathError) -> Fault {
 /// The mend for the mistakes that people make most.
 fn hint(expression: &str) -> &'static str {
     let has = |part: &str| expression.contains(part);
-    if has(" and ") || has(" or ") || has("not ") {
+    let trimmed = expression.trim();
+    let opened = expression.matches('(').count();
+    if trimmed.is_empty() || trimmed == "true" {
+        "leave it out for always"
+    } else if has(" and ") || has(" or ") || has("not ") {
         "write `&&`, `||` and `!`"
     } else if has(" = ") {
         "comparison is `==`"
@@ -256,6 +379,24 @@ fn hint(expression: &str) -> &'static str {
         "there is no `in`; write `@.doc.x == 'a' || @.doc.x == 'b'`"
     } else if has("=~") {
         "write `search(@.doc.x, 'pattern')`"
+    } else if trimmed.ends_with(['<', '>', '=', '&', '|']) {
+        "something is missing behind the operator"
+    } else if opened > expression.matches(')').count() {
+        "a `(` is not closed"
+    } else if has("match(") || has("search(") {
+        "write `match(@.doc.x, 'pattern')` for the whole value, `search(@.doc.x, 'pattern')` for a part of it"
+    } else if opened > 0
+        && !["length(", "count(", "value("].into_iter().any(has)
+        && !has(" (")
+        && !expression.starts_with(['(', '!'])
+    {
+        "the functions are match(), search(), length(), count() and value()"
+    } else if has("== [") || has("== {") {
+        "only texts, numbers, true, false and null can be compared; ask for one value: `@.doc.tags[0] == 'a'`"
+    } else if has(".*") || has("..") || has("[*]") {
+        "only a path to one value can be compared; for any of several write `@.doc.items[?@ == 'x']`"
+    } else if !expression.contains(['@', '$']) {
+        "a path begins with `@`: `@.doc.age`"
     } else if has("-") {
         "a name with a dash needs brackets: `@.doc['first-name']`"
     } else {
@@ -878,8 +1019,12 @@ mod tests {
             ("length(@.doc.a)", "length(@.doc.a)", "compare it"),
             ("count(@..*..*) > 1", "..", "every node again"),
             ("@.doc.first-name", "", "brackets"),
-            ("", "", "RFC 9535"),
-            ("@.doc.a ==", "", "RFC 9535"),
+            ("", "", "leave it out"),
+            ("@.doc.a ==", "", "behind the operator"),
+            ("(@.doc.a", "", "not closed"),
+            ("@.doc.* == 1", "", "one value"),
+            ("doc.age > 1", "", "begins with `@`"),
+            ("@.doc.a > 1 1", "", "RFC 9535"),
         ] {
             let fault = Condition::compile(expression).expect_err(expression);
             assert!(fault.mend.contains(mend), "{expression}: {fault:?}");

@@ -27,6 +27,7 @@ use crate::rules::shapes::RULE_FILE;
 use crate::rules::shapes::USER_INFO;
 use crate::source::page::Page;
 use crate::source::secret;
+use crate::source::shape::suggestion;
 use crate::source::table::Table;
 
 /// The name of the file that holds what applies to every form.
@@ -64,11 +65,12 @@ impl RuleFile {
                 .as_ref()
                 .map_or_else(FormTable::default, |table| FormTable::read(table, folder));
             let span = form_table.as_ref().map_or(0..0, Table::span);
+            let user_table = top.table("user_info", &USER_INFO);
+            if let Some(table) = user_table.as_ref().filter(|_| stem != ALL_FORMS) {
+                check_params(table, &form);
+            }
             let part = Part {
-                user_info: top
-                    .table("user_info", &USER_INFO)
-                    .map(|table| person::read(&table))
-                    .unwrap_or_default(),
+                user_info: user_table.as_ref().map(person::read).unwrap_or_default(),
                 fields: fields(&top),
                 rules: top
                     .tables("rule", &RULE)
@@ -76,12 +78,13 @@ impl RuleFile {
                     .filter_map(LocalRule::read)
                     .map(Arc::new)
                     .collect(),
-                hooks: hooks(&top, folder),
+                hooks: hooks(&top, folder, &form),
             };
             let cases = top.tables("case", &CASE);
             let cases: Vec<Case> = cases.iter().filter_map(Case::read).collect();
             if let Some(table) = &form_table {
                 check_form(table, &form, stem);
+                check_names(table, &form, stem);
                 check_budget(table, &form, &part);
                 check_guard(table, &form, &part);
             } else if !top.has("form") {
@@ -141,7 +144,7 @@ static ANY_FIELDS: crate::source::shape::Shape = crate::source::shape::Shape {
     others: Some(crate::source::shape::Kind::Table(&FIELD)),
 };
 
-fn hooks(top: &Table<'_>, folder: &Path) -> Vec<Arc<HookRule>> {
+fn hooks(top: &Table<'_>, folder: &Path, form: &FormTable) -> Vec<Arc<HookRule>> {
     let mut hooks: Vec<Arc<HookRule>> = Vec::new();
     for table in top.tables("hook", &HOOK) {
         let Some(mut hook) = HookRule::read(&table, folder) else {
@@ -163,6 +166,12 @@ fn hooks(top: &Table<'_>, folder: &Path) -> Vec<Arc<HookRule>> {
                 .map(|number| format!("{base}-{number}"))
                 .find(|name| !taken(name, &hooks));
             hook.name = free.unwrap_or(base);
+        }
+        let wanted = hook.fields.iter().flatten();
+        for field in wanted.filter(|field| form.hides(field)) {
+            let message = format!("`{field}` is hidden, so the hook does not get it");
+            let mend = "leave it out of `fields`, or of `hidden`";
+            table.page().warn(table.key_span("fields"), message, mend);
         }
         hooks.push(Arc::new(hook));
     }
@@ -188,7 +197,8 @@ fn check_form(table: &Table<'_>, form: &FormTable, stem: &str) {
         let message = format!("`discover` belongs into {ALL_FORMS}.toml");
         page.complain(table.key_span("discover"), message, "");
     }
-    if !table.has("submit") && !table.has("load") {
+    let has = |key: &str| table.has(key) && !table.is_empty_list(key);
+    if !has("submit") && !has("load") {
         page.complain(
             table.span(),
             "a form needs `submit` or `load`",
@@ -220,6 +230,52 @@ fn check_form(table: &Table<'_>, form: &FormTable, stem: &str) {
                 mend,
             );
         }
+    }
+}
+
+/// The parameters of the form's routes.
+fn params(form: &FormTable) -> Vec<&str> {
+    let routes = form.submit.iter().chain(&form.load).chain(&form.discover);
+    routes.flat_map(|route| route.value.params()).collect()
+}
+
+/// A `param:` that no route has is never there.
+fn check_params(table: &Table<'_>, form: &FormTable) {
+    let params = params(form);
+    for (_, value) in table.entries() {
+        let name = value
+            .get_ref()
+            .as_str()
+            .and_then(|text| text.strip_prefix("param:"));
+        if let Some(name) = name.filter(|name| !params.contains(name)) {
+            let message = format!("no route of the form has a parameter `{{{name}}}`");
+            let mend = missing(name, &params);
+            table.page().complain(value.span(), message, mend);
+        }
+    }
+}
+
+fn missing(name: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        format!("write a route such as \"POST /camps/{{{name}}}\"")
+    } else {
+        suggestion(name, known.iter().copied())
+    }
+}
+
+/// What names another part of the file that is not there, or is hidden.
+fn check_names(table: &Table<'_>, form: &FormTable, stem: &str) {
+    let mut known = params(form);
+    known.extend(["submission_id", "form"]);
+    let unknown = form.update().into_iter().flat_map(|update| update.slots());
+    for slot in unknown.filter(|slot| stem != ALL_FORMS && !known.contains(slot)) {
+        let message = format!("`update` has a slot `{{{slot}}}` that nothing fills");
+        table.complain("update", message, suggestion(slot, known.iter().copied()));
+    }
+    for field in form.writable().iter().filter(|field| form.hides(field)) {
+        let message = format!("`{field}` is hidden, so no jdoc can change it");
+        let mend = "leave it out of `writable`, or of `hidden`";
+        table.page().warn(table.key_span("writable"), message, mend);
     }
 }
 

@@ -182,6 +182,24 @@ pub struct Checks {
 }
 
 impl FormTable {
+    /// Whether a field of this name is hidden by this file.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        Hidden::new(self.hidden.iter().chain(&self.csrf).map(String::as_str)).covers(name)
+    }
+
+    /// The fields that this file says may be changed.
+    #[must_use]
+    pub fn writable(&self) -> &[String] {
+        self.writable.as_deref().unwrap_or_default()
+    }
+
+    /// Where a `form_submit` jdoc goes.
+    #[must_use]
+    pub const fn update(&self) -> Option<&Update> {
+        self.update.as_ref()
+    }
+
     /// Reads `[form]`; what is wrong is complained of on the page. Secrets in files are looked for from `folder`.
     #[must_use]
     pub fn read(table: &Table<'_>, folder: &Path) -> Self {
@@ -192,12 +210,6 @@ impl FormTable {
                 .map(|placed| placed.value)
                 .collect()
         };
-        let lower = |name: &str| -> Vec<String> {
-            list(name)
-                .iter()
-                .map(|text| text.to_ascii_lowercase())
-                .collect()
-        };
         let absent = [("append", Absent::Append), ("ignore", Absent::Ignore)];
         Self {
             id: id(table),
@@ -206,7 +218,7 @@ impl FormTable {
             load: routes(table, "load"),
             discover: routes(table, "discover"),
             case_insensitive: table.flag("case_insensitive"),
-            hosts: lower("hosts"),
+            hosts: hosts(table, "hosts"),
             backend: parsed(table, "backend", Origin::parse),
             accepted: Accepted::read(table),
             submission_id: parsed(table, "submission_id", SubmissionId::parse),
@@ -247,6 +259,30 @@ fn id(table: &Table<'_>) -> Option<Placed<String>> {
         );
     }
     Some(text)
+}
+
+/// The hosts of a key, in lower case; what is no host name is complained of. Ports are not compared.
+#[must_use]
+pub fn hosts(table: &Table<'_>, name: &str) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for placed in table.texts(name) {
+        let host = placed.value.to_ascii_lowercase();
+        let (bare, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((_, after)) => ("", after),
+            None => host.split_once(':').unwrap_or((&host, "")),
+        };
+        let good = bare
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if host.is_empty() || !good || !port.is_empty() || host.contains("://") {
+            let message = format!("`{}` is not a host name", placed.value);
+            let mend = "write \"forms.example.org\", without scheme, port and path";
+            table.page().complain(placed.span, message, mend);
+            continue;
+        }
+        hosts.push(host);
+    }
+    hosts
 }
 
 /// Whether a text can be a form's id.
@@ -302,8 +338,9 @@ fn redirect_hosts(table: &Table<'_>) -> Vec<String> {
 }
 
 fn charset(label: &str) -> Result<&'static Encoding, String> {
-    Encoding::for_label(label.as_bytes())
-        .ok_or_else(|| format!("`{label}` is not a charset of the web"))
+    Encoding::for_label(label.as_bytes()).ok_or_else(|| {
+        format!("`{label}` is not a charset of the web; write for example \"utf-8\", \"iso-8859-1\" or \"shift_jis\"")
+    })
 }
 
 fn doc_path(path: &str) -> Result<Vec<String>, String> {

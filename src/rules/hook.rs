@@ -15,10 +15,12 @@ use crate::model::secret::Secret;
 use crate::rules::local::read_on;
 use crate::rules::place::Place;
 use crate::rules::shapes::BREAKER;
+use crate::rules::shapes::TEXT_TABLE;
 use crate::rules::template::Template;
 use crate::rules::when::When;
 use crate::source::secret;
 use crate::source::table::Table;
+use crate::source::table::to_json;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(50);
@@ -194,11 +196,14 @@ impl HookRule {
             );
         }
         let fields = table.texts("fields").into_iter().map(|placed| placed.value);
+        let name = table.text("name").map(|placed| placed.value);
+        if name.as_deref() == Some("") {
+            let mend = "leave `name` out, and the hook is called after its host";
+            table.complain("name", "a name has at least one letter", mend);
+        }
         Some(Self {
             on,
-            name: table
-                .text("name")
-                .map_or_else(|| origin.host.clone(), |placed| placed.value),
+            name: name.unwrap_or_else(|| origin.host.clone()),
             origin,
             target,
             when,
@@ -297,6 +302,7 @@ fn timeout(table: &Table<'_>) -> Duration {
             "a hook's timeout is between 50ms and 30s",
             "a person is waiting",
         );
+        return DEFAULT_TIMEOUT;
     }
     placed.value
 }
@@ -340,22 +346,19 @@ const RESERVED: [&str; 18] = [
 ];
 
 fn headers(table: &Table<'_>, folder: &Path) -> Vec<(String, Secret)> {
-    let Some(placed) = table.json("headers") else {
-        return Vec::new();
-    };
-    let Value::Object(entries) = placed.value else {
-        table.complain(
-            "headers",
-            "`headers` must be a table",
-            "write { authorization = \"env:CRM_TOKEN\" }",
-        );
+    let Some(inner) = table.table("headers", &TEXT_TABLE) else {
         return Vec::new();
     };
     let mut headers = Vec::new();
-    for (name, value) in entries {
+    for (name, value) in inner.entries() {
+        let (name, span) = (name.value, value.span());
+        let value = to_json(value.get_ref());
         match header(&name, &value, folder) {
             Ok(header) => headers.push(header),
-            Err(why) => table.complain("headers", format!("header `{name}`: {why}"), ""),
+            Err((why, mend)) => {
+                let message = format!("header `{name}`: {why}");
+                table.page().complain(span.clone(), message, mend);
+            }
         }
         let looks_secret = ["authorization", "token", "key", "secret"]
             .iter()
@@ -364,7 +367,6 @@ fn headers(table: &Table<'_>, folder: &Path) -> Vec<(String, Secret)> {
             .as_str()
             .is_some_and(|text| !text.starts_with("env:") && !text.starts_with("file:"));
         if looks_secret && plain {
-            let span = table.key_span("headers");
             table.page().warn(
                 span,
                 format!("header `{name}` looks like a secret in plain text"),
@@ -375,20 +377,35 @@ fn headers(table: &Table<'_>, folder: &Path) -> Vec<(String, Secret)> {
     headers
 }
 
-fn header(name: &str, value: &Value, folder: &Path) -> Result<(String, Secret), String> {
+fn header(
+    name: &str,
+    value: &Value,
+    folder: &Path,
+) -> Result<(String, Secret), (String, &'static str)> {
     let lower = name.to_ascii_lowercase();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if lower.is_empty() || !lower.bytes().all(token) {
-        return Err("not a header name".to_owned());
+        let mend = "a header's name has letters, digits and dashes";
+        return Err(("not a header name".to_owned(), mend));
     }
     if RESERVED.contains(&lower.as_str()) {
-        return Err("the gateway sets this header itself".to_owned());
+        return Err((
+            "the gateway sets this header itself".to_owned(),
+            "leave it out",
+        ));
     }
-    let text = value.as_str().ok_or("the value must be a text")?;
-    let secret = secret::resolve(text, folder).unwrap_or_else(|| Ok(Secret::new(text)))?;
+    let text = value
+        .as_str()
+        .ok_or(("the value must be a text".to_owned(), "put it in quotes"))?;
+    let secret = secret::resolve(text, folder).unwrap_or_else(|| Ok(Secret::new(text)));
+    let secret = secret.map_err(|why| (why, ""))?;
     let visible = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     if !secret.expose().bytes().all(visible) {
-        return Err("the value has a character that no header may have".to_owned());
+        let mend = "ASCII without line breaks only";
+        return Err((
+            "the value has a character that no header may have".to_owned(),
+            mend,
+        ));
     }
     Ok((lower, secret))
 }
@@ -406,7 +423,14 @@ fn keys(table: &Table<'_>, folder: &Path) -> Vec<SigningKey> {
                 Ok(Secret::new(placed.value.as_str()))
             }
         };
-        match resolved.and_then(|secret| SigningKey::parse(&secret)) {
+        let secret = match resolved {
+            Ok(secret) => secret,
+            Err(why) => {
+                table.page().complain(placed.span, why, "");
+                continue;
+            }
+        };
+        match SigningKey::parse(&secret) {
             Ok(key) => keys.push(key),
             Err(why) => table.page().complain(
                 placed.span,

@@ -11,15 +11,21 @@ use serde_json::Value;
 
 use crate::model::event::Event;
 use crate::model::redirect::Allowed;
+use crate::model::redirect::Redirect;
+use crate::model::redirect::Refused;
+use crate::model::reply::MsgType;
 use crate::model::reply_table;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
+use crate::rules::form::Form;
 use crate::rules::place::Place;
 use crate::rules::shapes::REPLY;
 use crate::rules::template::Template;
 use crate::rules::template::is_call_slot;
 use crate::rules::template::lookup;
 use crate::rules::when::When;
+use crate::source::page::Page;
+use crate::source::table::Placed;
 use crate::source::table::Table;
 
 /// A local rule.
@@ -32,6 +38,8 @@ pub struct LocalRule {
     /// Where it was written.
     pub place: Place,
     reply: Vec<(String, Slotted)>,
+    /// Where it sends the person, if no slot is filled before that can be told.
+    redirect: Option<Placed<String>>,
 }
 
 /// A JSON value whose texts may have slots.
@@ -63,6 +71,16 @@ impl LocalRule {
         let Value::Object(object) = value else {
             return None;
         };
+        if object.is_empty() {
+            table.complain(
+                "reply",
+                "a reply that says nothing does nothing",
+                "write { msg = \"…\" }",
+            );
+        }
+        let words = MsgType::ALL.map(|kind| (kind.word(), kind));
+        let _ = reply.word("msg_type", &words);
+        let redirect = redirect(&reply);
         check(&reply, &object);
         let reply = object
             .into_iter()
@@ -83,7 +101,29 @@ impl LocalRule {
             when,
             place: Place::on(table.page(), &table.span()),
             reply,
+            redirect,
         })
+    }
+
+    /// Complains of a redirect to a host that the form's file does not list.
+    pub fn check_redirect(&self, page: &Page, form: &Form) {
+        let Some(target) = &self.redirect else {
+            return;
+        };
+        let allowed = |own: Option<&str>| {
+            let allowed = Allowed {
+                own,
+                hosts: &form.redirect_hosts,
+            };
+            Redirect::parse(&target.value, allowed)
+        };
+        let own = form.hosts.iter().any(|host| allowed(Some(host)).is_ok());
+        match allowed(None) {
+            Err(refused) if !own => {
+                page.complain(target.span.clone(), refused.to_string(), "");
+            }
+            _ => {}
+        }
     }
 
     /// The reply as it was written.
@@ -121,14 +161,33 @@ pub(in crate::rules) fn read_on(table: &Table<'_>) -> Option<Event> {
     table.word("on", &words)
 }
 
-/// What can be checked before any slot is filled: everything but where a redirect with slots leads.
+/// Where a reply sends the person; a slot stands for a harmless text, for that is what it is filled with. What is
+/// no target, whatever its host, is complained of here.
+fn redirect(table: &Table<'_>) -> Option<Placed<String>> {
+    let mut target = table
+        .text("redirect")
+        .filter(|text| !text.value.is_empty())?;
+    if let Ok(template) = Template::compile(&target.value, is_call_slot) {
+        target.value = template.fill(|_| "x".into());
+    }
+    let allowed = Allowed {
+        own: None,
+        hosts: &[],
+    };
+    match Redirect::parse(&target.value, allowed) {
+        Ok(_) => None,
+        Err(Refused::Host(_) | Refused::Http(_)) => Some(target),
+        Err(refused) => {
+            table.page().complain(target.span, refused.to_string(), "");
+            None
+        }
+    }
+}
+
+/// What can be checked before any slot is filled. Words, unknown keys and the redirect are looked at elsewhere.
 fn check(table: &Table<'_>, object: &Map<String, Value>) {
     let mut object = object.clone();
-    if let Some(Value::String(target)) = object.get("redirect")
-        && !target.starts_with('/')
-    {
-        object.shift_remove("redirect");
-    }
+    object.shift_remove("redirect");
     let limits = Limits {
         nested: true,
         allowed: Allowed {
@@ -144,7 +203,6 @@ fn check(table: &Table<'_>, object: &Map<String, Value>) {
             .split(['.', '['])
             .next()
             .unwrap_or_default();
-        // Words and unknown keys are complained of by the table itself.
         if key != "msg_type" && reply_table::KEYS.contains(&key) {
             table.complain(key, format!("`{}`: {}", finding.place, finding.text), "");
         }

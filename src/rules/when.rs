@@ -8,8 +8,10 @@ use crate::rules::condition::Condition;
 use crate::rules::condition::Fault;
 use crate::rules::condition::Path;
 use crate::rules::pattern;
+use crate::rules::shapes::TEXT_TABLE;
 use crate::source::table::Placed;
 use crate::source::table::Table;
+use crate::source::table::to_json;
 
 /// When a rule or hook applies: always, unless `when` or `matches` say otherwise.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +29,12 @@ impl When {
         if let Some(text) = table.text("when") {
             when.written.push(text.value.clone());
             match Condition::compile(&text.value) {
-                Ok(condition) => when.condition = Some(condition),
+                Ok(condition) => {
+                    if let Some(fault) = condition.misnamed(&text.value) {
+                        complain(table, &text, &fault, "`when`");
+                    }
+                    when.condition = Some(condition);
+                }
                 Err(fault) => complain(table, &text, &fault, "`when`"),
             }
         }
@@ -36,20 +43,23 @@ impl When {
     }
 
     fn read_matches(&mut self, table: &Table<'_>) {
-        let Some(placed) = table.json("matches") else {
+        let Some(inner) = table.table("matches", &TEXT_TABLE) else {
             return;
         };
-        let Value::Object(entries) = &placed.value else {
-            table.complain(
-                "matches",
-                "`matches` must be a table",
-                "write { \"$.doc.email\" = '@example\\.org$' }",
-            );
-            return;
-        };
-        for (path, regex) in entries {
+        for (path, value) in inner.entries() {
+            let regex = to_json(value.get_ref());
+            if let Ok(compiled) = Path::compile(&path.value)
+                && let Some(fault) = compiled.misnamed(&path.value)
+            {
+                let span = path.span.clone();
+                table
+                    .page()
+                    .complain(span, format!("`matches`: {}", fault.message), fault.mend);
+                continue;
+            }
+            let (path, span) = (path.value, value.span());
             let compiled =
-                Path::compile(path).map_err(|fault| format!("{}; {}", fault.message, fault.mend));
+                Path::compile(&path).map_err(|fault| format!("{}; {}", fault.message, fault.mend));
             let regex = regex
                 .as_str()
                 .ok_or("the regular expression must be a text".to_owned());
@@ -59,7 +69,11 @@ impl When {
                     self.written.push(format!("{path} ~ {regex}"));
                     self.matches.push((compiled, regex));
                 }
-                Err(why) => table.complain("matches", format!("`{path}` in `matches`: {why}"), ""),
+                Err(why) => {
+                    table
+                        .page()
+                        .complain(span, format!("`{path}` in `matches`: {why}"), "");
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One file that a person wrote, while it is being read. Owns its text and the complaints about it, so that all
 //! of them come out in one run; parsing values out of it is left to `table`.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::source::complaint::Text;
 pub struct Page {
     text: Arc<Text>,
     complaints: RefCell<Vec<Complaint>>,
+    /// Whether it is no TOML: then everything else that seems wrong may only follow from that.
+    garbled: Cell<bool>,
 }
 
 impl Page {
@@ -30,6 +33,7 @@ impl Page {
         Self {
             text: Arc::new(text),
             complaints: RefCell::default(),
+            garbled: Cell::new(false),
         }
     }
 
@@ -39,15 +43,22 @@ impl Page {
         &self.text
     }
 
-    /// Parses the file as TOML; what is not TOML is complained of, and the rest is read all the same.
+    /// Parses the file as TOML. What is not TOML is complained of, and then of nothing else.
     #[must_use]
     pub fn parse(&self) -> Spanned<DeTable<'_>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text.content);
+        let is_garbled = !errors.is_empty();
         for error in errors {
             let end = self.text.content.len();
             let span = error.span().unwrap_or(end..end);
-            self.complain(span, format!("not TOML: {}", error.message()), "");
+            let label = if error.message().contains("duplicate key") {
+                "it stands further up already"
+            } else {
+                "mend this first; what follows from it is not looked at"
+            };
+            self.complain(span, format!("not TOML: {}", error.message()), label);
         }
+        self.garbled.set(is_garbled);
         table
     }
 
@@ -67,6 +78,9 @@ impl Page {
     }
 
     fn add(&self, severity: Severity, span: Range<usize>, message: String, label: String) {
+        if self.garbled.get() {
+            return;
+        }
         self.complaints.borrow_mut().push(Complaint {
             severity,
             message,

@@ -91,6 +91,13 @@ impl<'a> Table<'a> {
         self.get(name).is_some()
     }
 
+    /// Whether the key's value is a list with nothing in it.
+    #[must_use]
+    pub fn is_empty_list(&self, name: &str) -> bool {
+        let list = self.get(name).and_then(|value| value.get_ref().as_array());
+        list.is_some_and(|list| list.is_empty())
+    }
+
     /// The keys and values as they stand.
     pub fn entries(&self) -> impl Iterator<Item = (Placed<String>, &'a Spanned<DeValue<'a>>)> {
         self.entries.iter().map(|(key, value)| {
@@ -111,25 +118,24 @@ impl<'a> Table<'a> {
         self.entries.get(name)
     }
 
-    /// Takes a value as some kind; `wanted` names the kind in the complaint.
+    /// Takes a value as some kind; `wanted` names the kind in the complaint, `mend` says what to write instead.
     fn take<T>(
         &self,
         name: &str,
         wanted: &str,
+        mend: impl FnOnce(&'a DeValue<'a>) -> String,
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
     ) -> Option<Placed<T>> {
         let value = self.get(name)?;
         let taken = read(value.get_ref());
         if taken.is_none() {
-            let found = value.get_ref().type_str();
-            self.page.complain(
-                value.span(),
-                format!(
-                    "`{name}` in {} must be {wanted}, not a {found}",
-                    self.shape.title
-                ),
-                "",
+            let message = format!(
+                "`{name}` in {} must be {wanted}, not {}",
+                self.shape.title,
+                kind_of(value.get_ref())
             );
+            self.page
+                .complain(value.span(), message, mend(value.get_ref()));
         }
         taken.map(|taken| Placed {
             value: taken,
@@ -140,7 +146,7 @@ impl<'a> Table<'a> {
     /// A text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Placed<String>> {
-        self.take(name, "a text in quotes", |value| {
+        self.take(name, "a text in quotes", quoted, |value| {
             value.as_str().map(str::to_owned)
         })
     }
@@ -148,14 +154,19 @@ impl<'a> Table<'a> {
     /// `true` or `false`.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
-        self.take(name, "true or false", DeValue::as_bool)
+        let mend = |_: &DeValue<'_>| "write true or false, without quotes".to_owned();
+        self.take(name, "true or false", mend, DeValue::as_bool)
             .map(|placed| placed.value)
     }
 
     /// A whole number, not negative.
     #[must_use]
     pub fn count(&self, name: &str) -> Option<Placed<u64>> {
-        self.take(name, "a whole number", |value| {
+        let mend = |value: &DeValue<'_>| match value.as_str() {
+            Some(text) if text.parse::<u64>().is_ok() => format!("write {text}, without quotes"),
+            _ => "write a number such as 3".to_owned(),
+        };
+        self.take(name, "a whole number, 0 or more", mend, |value| {
             let integer = value.as_integer()?;
             u64::from_str_radix(integer.as_str(), integer.radix()).ok()
         })
@@ -164,7 +175,8 @@ impl<'a> Table<'a> {
     /// A number or a text, as JSON.
     #[must_use]
     pub fn bound(&self, name: &str) -> Option<Placed<Value>> {
-        self.take(name, "a number or a text", |value| match value {
+        let mend = |_: &DeValue<'_>| "write a number, or a date in quotes".to_owned();
+        self.take(name, "a number or a text", mend, |value| match value {
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::String(_) | DeValue::Datetime(_) => {
                 Some(to_json(value))
             }
@@ -175,14 +187,26 @@ impl<'a> Table<'a> {
     /// A duration such as `"3s"`.
     #[must_use]
     pub fn duration(&self, name: &str) -> Option<Placed<Duration>> {
-        let text = self.text(name)?;
+        let mend = |value: &DeValue<'_>| match value.as_integer() {
+            Some(number) => format!("write \"{}s\"", number.as_str()),
+            None => "write for example \"3s\"".to_owned(),
+        };
+        let text = self.take(name, "a duration in quotes", mend, |value| {
+            value.as_str().map(str::to_owned)
+        })?;
         self.parsed(&text, measure::duration)
     }
 
     /// A size such as `"32MiB"`, in bytes.
     #[must_use]
     pub fn size(&self, name: &str) -> Option<Placed<u64>> {
-        let text = self.text(name)?;
+        let mend = |value: &DeValue<'_>| match value.as_integer() {
+            Some(number) => format!("write \"{}B\"", number.as_str()),
+            None => "write for example \"32MiB\"".to_owned(),
+        };
+        let text = self.take(name, "a size in quotes", mend, |value| {
+            value.as_str().map(str::to_owned)
+        })?;
         self.parsed(&text, measure::size)
     }
 
@@ -259,7 +283,7 @@ impl<'a> Table<'a> {
                         "`{name}` in {} must be a text or a list of texts",
                         self.shape.title
                     ),
-                    "",
+                    quoted(item.get_ref()),
                 ),
             }
         }
@@ -281,15 +305,28 @@ impl<'a> Table<'a> {
         shape: &'static Shape,
     ) -> Option<Self> {
         let Some(entries) = value.get_ref().as_table() else {
-            let found = value.get_ref().type_str();
-            self.page.complain(
-                value.span(),
-                format!("`{name}` must be a table, not a {found}"),
-                "",
-            );
+            let message = format!("`{name}` must be a table, not {}", kind_of(value.get_ref()));
+            let mend = match shape.keys.first() {
+                _ if value.get_ref().is_array()
+                    && value.span().len() < 200
+                    && self.is_doubled(value) =>
+                {
+                    format!("write [{name}]")
+                }
+                Some(key) => format!("write {name} = {{ {} = … }}", key.name),
+                None => format!("write {name} = {{ … }}"),
+            };
+            self.page.complain(value.span(), message, mend);
             return None;
         };
         Some(Table::new(self.page, shape, entries, value.span()))
+    }
+
+    /// Whether a value was written as `[[name]]`.
+    fn is_doubled(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        let text = self.page.text();
+        let written = text.content.get(value.span()).unwrap_or_default();
+        written.starts_with("[[")
     }
 
     /// An array of tables: every `[[name]]`.
@@ -320,6 +357,30 @@ impl<'a> Table<'a> {
             value: to_json(value.get_ref()),
             span: value.span(),
         })
+    }
+}
+
+/// A value in quotes, to be written instead.
+fn quoted(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(number) => format!("write \"{}\"", number.as_str()),
+        DeValue::Float(number) => format!("write \"{}\"", number.as_str()),
+        DeValue::Boolean(flag) => format!("write \"{flag}\""),
+        _ => "write a text in quotes".to_owned(),
+    }
+}
+
+/// What a value is, for a sentence.
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(number) if number.as_str().starts_with('-') => "a negative number",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
     }
 }
 

@@ -157,6 +157,9 @@ pub fn client_tls(extra: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
     // Machines without certificates still talk in plain text; TLS then fails with a clear error when it is used.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(pem) = extra {
+        if CertificateDer::pem_slice_iter(pem).next().is_none() {
+            return Err("the file holds no certificate in PEM".to_owned());
+        }
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate =
                 certificate.map_err(|error| format!("not a PEM certificate: {error}"))?;
