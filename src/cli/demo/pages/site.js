@@ -62,11 +62,13 @@ function show(form, said, answer) {
   const kind = said.msg_type ?? (answer.ok ? "success" : "error");
   const inPlace = new Set(Object.values(errors));
   const texts = (said.messages ?? []).filter((one) => !one.field && !inPlace.has(one.msg)).map((one) => one.msg).concat(stray);
-  if (!answer.ok) texts.push(Object.keys(errors).length ? "Please look at the marked fields. Nothing was submitted." : said.submitted === false ? "Nothing was submitted." : "");
-  else texts.unshift("The site has received the form.");
+  if (answer.ok) texts.unshift("The site has received the form.");
+  else if (said.outcome === undefined) texts.push(`The site itself did not take the form (status ${answer.status}). Please open it anew.`);
+  else if (Object.keys(errors).length) texts.push("Please look at the marked fields.");
+  if (said.submitted === false) texts.push("Nothing was submitted.");
   const note = make("div", `note ${kind}`);
   note.setAttribute("role", "alert");
-  for (const text of texts.filter(Boolean)) note.append(make("p", "", text));
+  for (const text of texts) note.append(make("p", "", text));
   for (const [name, value] of Object.entries(said.changed ?? {})) {
     note.append(make("p", "", `Changed: ${label(form, name)} is now ${value ?? "empty"}.`));
     set(form, name, value);
