@@ -296,27 +296,20 @@ async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendEr
 }
 
 impl BackendAnswer {
-    /// Reads a body of at most `most` bytes whole if it is not yet; a longer one stays a stream.
+    /// Looks at a body of at most `most` bytes; `None` if it has more. It goes on as it came.
     ///
     /// # Errors
     /// The body broke off.
-    pub async fn gather(&mut self, most: u64) -> Result<Option<&Bytes>, BackendError> {
-        if let AnswerBody::Stream(received) = &self.body
-            && received.length().is_some_and(|length| length <= most)
-        {
-            let body = std::mem::replace(&mut self.body, AnswerBody::Whole(Bytes::new()));
-            if let AnswerBody::Stream(received) = body {
-                let most = usize::try_from(most).unwrap_or(usize::MAX);
-                let whole = received
-                    .whole(most)
-                    .await
-                    .map_err(|broken| BackendError::Half(self.head.status, broken))?;
-                self.body = AnswerBody::Whole(whole.unwrap_or_default());
-            }
+    pub async fn look_ahead(&mut self, most: u64) -> Result<Option<Bytes>, BackendError> {
+        let received = match &mut self.body {
+            AnswerBody::Whole(bytes) => return Ok(Some(bytes.clone())),
+            AnswerBody::Stream(received) => received,
+        };
+        if received.length().is_some_and(|length| length > most) {
+            return Ok(None);
         }
-        match &self.body {
-            AnswerBody::Whole(bytes) => Ok(Some(bytes)),
-            AnswerBody::Stream(_) => Ok(None),
-        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let seen = received.look_ahead(most).await;
+        seen.map_err(|broken| BackendError::Half(self.head.status, broken))
     }
 }

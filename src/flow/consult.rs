@@ -26,6 +26,8 @@ use crate::hooks::answer::MAX_REPLY;
 use crate::hooks::call;
 use crate::hooks::call::Ask;
 use crate::hooks::call::Called;
+use crate::hooks::target::SHADOWS;
+use crate::hooks::target::Target;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
@@ -104,12 +106,29 @@ async fn ask_hooks(
         rest = after;
         let due = due(asked, doc, group, trail);
         let given = ask_group(asked, doc, &due, responders, deadline).await;
-        for (hook, given) in due.iter().zip(given) {
-            if fold(asked, doc, hook, given, trail, consulted).is_break() {
+        let mut given = due.iter().zip(given);
+        while let Some((hook, one)) = given.next() {
+            if fold(asked, doc, hook, one, trail, consulted).is_break() {
+                given.for_each(|(hook, unused)| set_aside(hook, unused, trail));
                 spare(rest, trail);
                 return;
             }
         }
+    }
+}
+
+/// Writes down a call whose reply came too late to count: a parallel neighbour before it ended the chain.
+fn set_aside(chained: &ChainHook, given: Given, trail: &mut Trail) {
+    let hook = &chained.hook;
+    let Some(heard) = Heard::of(given) else {
+        return;
+    };
+    trail.call(|| heard.noted(hook));
+    trail.note(&hook.place, || {
+        format!("the reply of hook `{}` does not count any more", hook.name)
+    });
+    if let Some(job) = &heard.job {
+        journal::job(job, Some(&hook.place));
     }
 }
 
@@ -125,11 +144,9 @@ fn spare(hooks: &[ChainHook], trail: &mut Trail) {
 /// The next hook, or the next parallel neighbours, and the hooks after them.
 fn next_group(chain: &[ChainHook]) -> Option<(&[ChainHook], &[ChainHook])> {
     let first = chain.first()?;
-    let length = if first.hook.parallel {
-        chain.iter().take_while(|hook| hook.hook.parallel).count()
-    } else {
-        1
-    };
+    let beside = |hook: &&ChainHook| hook.hook.parallel && hook.own == first.own;
+    // Neighbours stand in one file: all of one file come before those of the next.
+    let length = chain.iter().take_while(beside).count().max(1);
     Some(chain.split_at(length))
 }
 
@@ -214,20 +231,27 @@ async fn ask_one(
             key,
             tasks,
         } => {
-            if chained.hook.mode == Mode::Shadow {
-                tasks.spawn(shadow(
-                    Arc::clone(snapshot),
-                    Arc::clone(key),
-                    Owned::of(asked, doc),
-                    chained.clone(),
-                ));
-                return Given::Nothing;
-            }
             let Some(target) = snapshot.targets.get(chained.number) else {
                 return Given::Nothing;
             };
             let ask = ask(asked, doc, chained, key, deadline);
-            Given::Live(Box::new(Box::pin(call::call(target, ask)).await))
+            if chained.hook.mode == Mode::Shadow {
+                match Arc::clone(&target.shadows).try_acquire_owned() {
+                    Ok(place) => {
+                        let (snapshot, key) = (Arc::clone(snapshot), Arc::clone(key));
+                        let work = shadow(snapshot, key, Owned::of(asked, doc), chained.clone());
+                        tasks.spawn(async move {
+                            work.await;
+                            drop(place);
+                        });
+                    }
+                    Err(_) => journal::job(&crowded_out(target, ask), Some(&chained.hook.place)),
+                }
+                return Given::Nothing;
+            }
+            let called = Box::pin(call::call(target, ask)).await;
+            journal::debug(&called);
+            Given::Live(Box::new(called))
         }
     }
 }
@@ -278,6 +302,17 @@ impl Owned {
     }
 }
 
+/// The record of a shadow that was not called because too many of it are under way: people's traffic is not slowed
+/// down, and not multiplied, by a responder that is only tried out.
+fn crowded_out(target: &Target, ask: Ask<'_>) -> Job {
+    let mut job = call::job(target, ask);
+    job.faults.push(Finding::new(
+        "shadow",
+        format!("{SHADOWS} calls of this hook are under way already, so it was not called"),
+    ));
+    job
+}
+
 /// Calls a hook whose reply is only recorded.
 async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: ChainHook) {
     let Some(target) = snapshot.targets.get(chained.number) else {
@@ -296,6 +331,7 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
     };
     let deadline = Instant::now() + chained.hook.timeout;
     let mut called = call::call(target, ask(&asked, &owned.doc, &chained, &key, deadline)).await;
+    journal::debug(&called);
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;
     journal::job(&called.job, Some(&chained.hook.place));
@@ -316,14 +352,15 @@ fn fold(
     };
     heard.check_way_back(asked);
     trail.call(|| heard.noted(hook));
+    let must_stop = heard.must_stop(asked.event);
     let Heard { reply, mut job, .. } = heard;
     let Some(reply) = reply else {
-        let stops = hook.on_failure == OnFailure::Stop;
+        let stops = hook.on_failure == OnFailure::Stop || must_stop;
         trail.note(&hook.place, || {
-            let then = if stops {
-                "nothing is submitted (on_failure = \"stop\")"
-            } else {
-                "the event goes on all the same (on_failure = \"continue\")"
+            let then = match (stops, must_stop) {
+                (true, false) => "nothing is submitted (on_failure = \"stop\")",
+                (true, true) => "nothing is submitted, as it wanted to send the person elsewhere",
+                (false, _) => "the event goes on all the same (on_failure = \"continue\")",
             };
             format!("hook `{}` cannot be relied on: {then}", hook.name)
         });
@@ -340,11 +377,10 @@ fn fold(
     trail.note(&hook.place, || {
         format!("hook `{}` replies: {}", hook.name, in_words(&reply))
     });
-    let conflict_before = consulted.decision.conflict();
+    let conflict = asked.event == Event::Preprocess && reply.contradicts_itself();
     let reply = consulted
         .decision
         .settle(reply, asked.route.form.on_conflict);
-    let conflict = consulted.decision.conflict() && !conflict_before;
     if conflict {
         trail.note(&hook.place, || {
             let word = asked.route.form.on_conflict.word();
@@ -415,10 +451,22 @@ impl Heard {
         }
     }
 
+    /// Whether a reply that cannot be used must stop a submission whatever `on_failure` says: it wanted to send the
+    /// person elsewhere, and a redirect that is not allowed never becomes a go (protocol §5).
+    fn must_stop(&self, event: Event) -> bool {
+        let redirects = |fault: &Finding| fault.place == "$.redirect";
+        event == Event::Preprocess && self.reply.is_none() && self.faults().iter().any(redirects)
+    }
+
+    fn faults(&self) -> &[Finding] {
+        let job = self.job.as_ref();
+        job.map_or(&self.faults, |job| &job.faults)
+    }
+
     fn noted(&self, hook: &HookRule) -> CalledHook {
         let job = self.job.as_ref();
         CalledHook {
-            faults: job.map_or(&self.faults, |job| &job.faults).clone(),
+            faults: self.faults().to_vec(),
             warnings: job.map_or(&self.warnings, |job| &job.warnings).clone(),
             job: self.job.clone(),
             ..CalledHook::unheard(hook)

@@ -19,6 +19,9 @@ pub enum FlowError {
     /// The request is no good.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// A submission of a form is no good.
+    #[error("{0}")]
+    Refused(Rejected, Arc<Form>),
     /// A form's route on a host that nobody named.
     #[error("a form's route was asked for on a host that no rule file names")]
     Misdirected,
@@ -37,6 +40,15 @@ pub enum FlowError {
 }
 
 impl FlowError {
+    /// A submission of `form` that could not be read.
+    #[must_use]
+    pub fn reading(error: DecodeError, form: &Arc<Form>) -> Self {
+        match error {
+            DecodeError::Rejected(rejected) => Self::Refused(rejected, Arc::clone(form)),
+            other => Self::Decode(other),
+        }
+    }
+
     /// The answer for the person. What the operator should know is logged here, and nowhere else.
     #[must_use]
     pub fn into_answer(self, request_id: &str) -> Answer {
@@ -45,6 +57,13 @@ impl FlowError {
                 tracing::info!(target: "formgate::flow", request_id, status = rejected.status, limit = rejected.limit,
                     "rejected: {rejected}");
                 Said::rejected(rejected)
+            }
+            Self::Refused(rejected, form) => {
+                tracing::info!(target: "formgate::flow", request_id, form = form.id, status = rejected.status, limit = rejected.limit,
+                    "rejected: {rejected}");
+                let mut said = Said::rejected(rejected);
+                said.form = Some(form);
+                said
             }
             Self::Misdirected => {
                 let text = "This form is not served on this host. (For whoever runs the site: name the host in `hosts` of \

@@ -1,7 +1,8 @@
 //! Writing down what happened: one structured event per job (target `formgate::job`) and per decision (target
 //! `formgate::decision`); at the level `debug` also what a form's request carries (`formgate::arrival`), which local
-//! rules had something to say (`formgate::local`) and what the person was answered (`formgate::answer`). Owns their
-//! fields; how they are shown is left to whoever subscribes.
+//! rules had something to say (`formgate::local`), what a reply says for the operator (`debug`, `formgate::trail`) and
+//! what the person was answered (`formgate::answer`). Owns their fields; how they are shown is left to whoever
+//! subscribes.
 //!
 //! Names and sizes only: no value of a field, no header, no query, no body.
 
@@ -14,6 +15,7 @@ use tracing::Level;
 use crate::flow::answer::Answer;
 use crate::flow::asked::Asked;
 use crate::flow::submission::Submission;
+use crate::hooks::call::Called;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::job::Finding;
@@ -82,6 +84,38 @@ pub(in crate::flow) fn answered(answer: &Answer, request_id: &str) {
         outcome, status, submitted, request_id,
         "answered {outcome} {status}",
     );
+}
+
+/// Writes down what a reply says for the operator only.
+pub fn debug(called: &Called) {
+    let Some(debug) = &called.debug else {
+        return;
+    };
+    let job = &called.job;
+    let text = shortened(&debug.to_string(), MAX_DEBUG);
+    tracing::debug!(
+        target: "formgate::trail",
+        id = %job.id, hook = %job.hook, event = job.event.name(), form = %job.form, request_id = %job.request_id,
+        debug = %text,
+        "{} says: {text}", job.hook,
+    );
+}
+
+/// How much of a reply's `debug` is written down, in characters.
+const MAX_DEBUG: usize = 4000;
+/// How many names or findings of one reply are written down.
+const MAX_LISTED: usize = 20;
+/// How much of each, in characters.
+const MAX_TEXT: usize = 300;
+
+/// At most so many characters, without any that could be taken for another line of the log.
+fn shortened(text: &str, most: usize) -> String {
+    let mut chars = text.chars().filter(|c| !c.is_control());
+    let mut short: String = chars.by_ref().take(most).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// Writes down a job; `place` is where its hook is written.
@@ -163,10 +197,23 @@ fn millis(duration: Duration) -> u64 {
 }
 
 fn listed(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| names.join(","))
+    some_of(names.iter().map(|name| shortened(name, MAX_TEXT)), ",")
 }
 
 fn findings(findings: &[Finding]) -> Option<String> {
-    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join("; "))
+    let texts = findings.iter();
+    some_of(
+        texts.map(|finding| shortened(&finding.to_string(), MAX_TEXT)),
+        "; ",
+    )
+}
+
+/// The first of them, and how many more there are.
+fn some_of(texts: impl ExactSizeIterator<Item = String>, between: &str) -> Option<String> {
+    let more = texts.len().saturating_sub(MAX_LISTED);
+    let mut shown: Vec<String> = texts.take(MAX_LISTED).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    (!shown.is_empty()).then(|| shown.join(between))
 }

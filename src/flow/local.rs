@@ -1,6 +1,8 @@
 //! What can be decided without a network: field constraints and local rules. Owns their order and collecting all
 //! their errors; the constraints and rules themselves are `rules`'.
 
+use serde_json::Value;
+
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
 use crate::flow::asked::in_words;
@@ -8,6 +10,7 @@ use crate::flow::journal;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
+use crate::model::doc::Item;
 use crate::model::event::Event;
 use crate::model::reply::MsgType;
 use crate::model::reply::Reply;
@@ -44,14 +47,19 @@ struct Local<'a, 'q> {
 impl Local<'_, '_> {
     fn field(&mut self, rule: &FieldRule) {
         if let Some(value) = rule.normalized(self.doc) {
-            self.trail.note(&rule.place, || {
-                format!("`{}` is normalised to {value}", rule.name)
+            let hidden = self.asked.route.form.hidden.covers(&rule.name);
+            self.trail.note(&rule.place, || match hidden {
+                true => format!("`{}` is normalised", rule.name),
+                false => format!("`{}` is normalised to {value}", rule.name),
             });
             journal::local(self.asked, &rule.place, "normalises", Some(&rule.name));
             self.give(Reply::go_on().change(rule.name.as_str(), value));
         }
         match rule.check(self.doc) {
-            Ok(Some(typed)) => self.doc.set_typed(&rule.name, typed),
+            Ok(Some(typed)) if !has_type(self.doc, &rule.name, &typed) => {
+                self.doc.set_typed(&rule.name, typed);
+            }
+            Ok(Some(_)) => {}
             Ok(None) => {}
             Err(refusal) => {
                 self.trail.note(&rule.place, || {
@@ -110,4 +118,12 @@ impl Local<'_, '_> {
         self.doc.apply(reply.jdoc());
         let _ = self.decision.take(reply);
     }
+}
+
+/// Whether the field has these values with their types already, as JSON docs do.
+fn has_type(doc: &Doc, name: &str, typed: &[Value]) -> bool {
+    let now = doc.items(name);
+    let same =
+        |(now, wanted): (&Item<'_>, &Value)| matches!(now, Item::Json(now) if *now == wanted);
+    now.len() == typed.len() && now.iter().zip(typed).all(same)
 }

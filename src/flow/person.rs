@@ -21,6 +21,7 @@ use crate::model::call::Meta;
 use crate::model::call::Occasion;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
+use crate::model::hidden::Hidden;
 use crate::rules::form::Form;
 use crate::rules::person::UserSource;
 
@@ -76,7 +77,8 @@ pub fn occasion(route: &Route, head: &Parts, doc: &Doc, known: Known<'_>) -> Occ
             request_id: known.request_id.to_owned(),
             ip: Some(known.address.to_string()),
             user_agent: text(header::USER_AGENT),
-            referer: text(header::REFERER),
+            referer: text(header::REFERER)
+                .map(|referer| without_hidden(referer, &route.form.hidden)),
             locale: text_of(&head.headers, &header::ACCEPT_LANGUAGE).and_then(first_language),
         },
         form: FormInfo {
@@ -96,6 +98,22 @@ pub fn occasion(route: &Route, head: &Parts, doc: &Doc, known: Known<'_>) -> Occ
 
 fn text_of<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// A URL without the hidden fields of its query, as a GET form leaves them there.
+fn without_hidden(url: String, hidden: &Hidden) -> String {
+    let Some((page, query)) = url.split_once('?') else {
+        return url;
+    };
+    let is_hidden = |pair: &&str| {
+        let mut pairs = form_urlencoded::parse(pair.as_bytes());
+        pairs.any(|(name, _)| hidden.covers(&name))
+    };
+    if !query.split('&').any(|pair| is_hidden(&pair)) {
+        return url;
+    }
+    let shown: Vec<&str> = query.split('&').filter(|pair| !is_hidden(pair)).collect();
+    format!("{page}?{}", shown.join("&"))
 }
 
 /// `en-GB,en;q=0.9` begins with `en-GB`.

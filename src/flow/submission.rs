@@ -18,7 +18,6 @@ use crate::codec::multipart::Layout;
 use crate::codec::rejected::Rejected;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
-use crate::model::nesting;
 use crate::rules::form::Form;
 use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Found;
@@ -221,10 +220,7 @@ fn patch_query(head: &mut Parts, jdoc: &Jdoc, charset: &'static Encoding) -> Res
 /// bracketed names as nested objects.
 fn flat_names(doc: &Doc, jdoc: &Jdoc) -> Jdoc {
     match doc {
-        Doc::Flat(flat) if flat.is_nested() => {
-            let names: Vec<&str> = flat.fields().map(|(name, _)| name).collect();
-            nesting::flatten(jdoc, &names)
-        }
-        Doc::Flat(_) | Doc::Json(_) => jdoc.clone(),
+        Doc::Flat(flat) => flat.flattened(jdoc).into_owned(),
+        Doc::Json(_) => jdoc.clone(),
     }
 }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -17,6 +18,7 @@ use crate::backend;
 use crate::backend::BackendAnswer;
 use crate::backend::BackendError;
 use crate::codec::rejected::Rejected;
+use crate::codec::unpack::Unpacker;
 use crate::flow::Gate;
 use crate::flow::Visit;
 use crate::flow::answer::Answer;
@@ -115,7 +117,10 @@ async fn settle(
         None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
         Some(route) => {
             let form = Arc::clone(&route.form);
-            let submission = decode_again(*submission, form, &gate.settings.intake).await?;
+            let reading = decode_again(*submission, Arc::clone(&form), &gate.settings.intake);
+            let submission = reading
+                .await
+                .map_err(|error| FlowError::reading(error, &form))?;
             go_on(gate, visitor, route, submission).await
         }
     }
@@ -160,7 +165,10 @@ async fn read(
         Pace::Free
     };
     let body = Paced::new(body, pace);
-    let submission = decode(form, is_get, head, body, &gate.settings.intake).await?;
+    let reading = decode(Arc::clone(&form), is_get, head, body, &gate.settings.intake);
+    let submission = reading
+        .await
+        .map_err(|error| FlowError::reading(error, &form))?;
     Ok((submission, visitor))
 }
 
@@ -171,7 +179,8 @@ async fn go_on(
     route: Route,
     submission: Box<Submission>,
 ) -> Result<Answer, FlowError> {
-    lookalike::check(&route, &submission)?;
+    lookalike::check(&route, &submission)
+        .map_err(|rejected| FlowError::Refused(rejected, Arc::clone(&route.form)))?;
     let _place = visitor.place;
     journal::arrived(&submission, &route.id, &visitor.request_id);
     let known = person::known(&gate, &visitor.request_id, visitor.address);
@@ -251,7 +260,7 @@ impl Carriage {
             let after = Box::pin(self.ask_after(&mut answer, doc, person)).await?;
             decision = decision.and_then(after);
         }
-        Ok(self.accepted(answer, &decision, changed))
+        Ok(self.accepted(answer, &decision, self.shown(changed)))
     }
 
     /// The request as it goes on.
@@ -281,6 +290,14 @@ impl Carriage {
             self.update(after.jdoc(), &person.unwrap_or_default()).await;
         }
         Ok(after)
+    }
+
+    /// The changes that the person is told of: a hidden field stays hidden if a local rule changes it.
+    fn shown(&self, mut changed: Jdoc) -> Jdoc {
+        let hidden = &self.route.form.hidden;
+        changed.retain(|name, _| !hidden.covers(name));
+        changed.values_mut().for_each(|value| hidden.strip(value));
+        changed
     }
 
     /// The backend's answer with what there is to say, or the redirect that replaces it.
@@ -345,19 +362,22 @@ impl Carriage {
                 .and_then(|value| value.to_str().ok())
         };
         let location = text(header::LOCATION).map(str::to_owned);
-        let is_json = text(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-        let packed = answer.head.headers.contains_key(header::CONTENT_ENCODING);
-        let body: Option<Value> = if is_json && !packed {
-            let bytes = answer.gather(MAX_RESULT).await.map_err(FlowError::Half)?;
-            bytes.and_then(|bytes| serde_json::from_slice(bytes).ok())
-        } else {
-            None
-        };
+        let is_json = text(header::CONTENT_TYPE).is_some_and(is_json);
+        let encoding = text(header::CONTENT_ENCODING).map(str::to_owned);
+        let mut body: Option<Value> = None;
+        if is_json {
+            let bytes = answer.look_ahead(MAX_RESULT).await;
+            let bytes = bytes.map_err(FlowError::Half)?;
+            let bytes = bytes.and_then(|bytes| unpacked(&bytes, encoding.as_deref()));
+            body = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        }
         let id = form
             .submission_id
             .as_ref()
             .and_then(|id| id.find(location.as_deref(), body.as_ref()));
+        if let Some(body) = &mut body {
+            form.hidden.strip(body);
+        }
         self.occasion.form.submission_id = id;
         self.occasion.form.result = Some(SubmitResult {
             status: answer.head.status.as_u16(),
@@ -471,6 +491,23 @@ impl Carriage {
         self.gate.key.mark(&mut headers, now());
         headers
     }
+}
+
+/// One JSON value; not one of the types that are a stream of many.
+fn is_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
+}
+
+/// A backend's answer as it was before it was packed; `None` if it cannot be unpacked.
+fn unpacked(bytes: &Bytes, encoding: Option<&str>) -> Option<Bytes> {
+    let Some(mut unpacker) = Unpacker::new(encoding.unwrap_or_default(), MAX_RESULT).ok()? else {
+        return Some(bytes.clone());
+    };
+    let mut out = unpacker.push(bytes).ok()?;
+    out.append(&mut unpacker.finish().ok()?);
+    Some(out.into())
 }
 
 /// The gateway's own answer where the submission stops; `None` where it goes on.

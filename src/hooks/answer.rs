@@ -50,7 +50,7 @@ pub fn read(answered: &Answered<'_>, limits: Limits<'_>) -> (Reading, Option<Out
             format!(
                 "{} to `{}`: a redirect of a hook is never followed; write the new address into the rule file",
                 answered.status,
-                short(answered.location.unwrap_or("nowhere"))
+                short(without_query(answered.location.unwrap_or("nowhere")))
             ),
         )),
         status => failed(Finding::new(
@@ -150,6 +150,11 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
         None => body.clone(),
         Some(encoding) => unpacked(body, encoding)?,
     };
+    // Some libraries begin UTF-8 with a byte order mark (RFC 8259, section 8.1: it may be ignored).
+    let body = match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => body.slice_ref(rest),
+        None => body,
+    };
     let trimmed = body.trim_ascii();
     match trimmed {
         b"" | b"null" => return Ok(Value::Null),
@@ -191,6 +196,11 @@ fn unpacked(body: &Bytes, encoding: &str) -> Result<Bytes, Finding> {
     let mut out = unpacker.push(body).map_err(wrong)?;
     out.append(&mut unpacker.finish().map_err(wrong)?);
     Ok(out.into())
+}
+
+/// A query may hold what is nobody's business.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn short(text: &str) -> String {

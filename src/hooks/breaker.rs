@@ -1,6 +1,7 @@
 //! The breaker of one hook: after some failures in a row the hook is left alone, and one call is tried from time to
 //! time. Owns the state; the clock is passed in, and what happens instead of a call is left to `flow`.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -12,7 +13,8 @@ use crate::rules::hook::Breaker as Settings;
 #[derive(Debug)]
 pub struct Breaker {
     settings: Settings,
-    state: Mutex<State>,
+    /// Shared with the same hook of books before and after: calls that began before a reload count.
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +30,7 @@ impl Breaker {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
@@ -37,7 +39,7 @@ impl Breaker {
     pub fn carried_over(&self, settings: Settings) -> Self {
         Self {
             settings,
-            state: Mutex::new(*self.lock()),
+            state: Arc::clone(&self.state),
         }
     }
 

@@ -12,6 +12,7 @@ use http::Request;
 use http::Uri;
 use http::header;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::hooks::answer;
@@ -122,6 +123,19 @@ pub struct Called {
     pub job: Job,
     /// The reply; `None` if the hook cannot be relied on.
     pub reply: Option<Reply>,
+    /// What the reply says for the operator only, whether it can be used or not.
+    pub debug: Option<Value>,
+}
+
+impl Called {
+    /// Not called, for the reason that the job names.
+    const fn skipped(job: Job) -> Self {
+        Self {
+            job,
+            reply: None,
+            debug: None,
+        }
+    }
 }
 
 /// What one attempt gave.
@@ -154,14 +168,14 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
             "breaker",
             "the hook failed too often in a row and is left alone for a while",
         ));
-        return Called { job, reply: None };
+        return Called::skipped(job);
     }
     if ask.deadline <= began {
         job.faults.push(Finding::new(
             "budget",
             "the event's budget was spent before this hook's turn",
         ));
-        return Called { job, reply: None };
+        return Called::skipped(job);
     }
     job.run = 1;
     let mut attempted = attempt(target, ask, &mut job).await;
@@ -228,8 +242,10 @@ fn conclude(mut job: Job, attempted: Attempted, ask: Ask<'_>) -> Called {
     job.warnings = reading.warnings;
     job.changed = reading.reply.jdoc().keys().cloned().collect();
     let usable = !job.outcome.is_failure();
+    let debug = reading.reply.debug().cloned();
     Called {
         job,
+        debug,
         reply: usable.then_some(reading.reply),
     }
 }

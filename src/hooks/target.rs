@@ -9,6 +9,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Uri;
 use http::header;
+use tokio::sync::Semaphore;
 
 use crate::hooks::breaker::Breaker;
 use crate::hooks::sign::Signer;
@@ -52,7 +53,12 @@ pub struct Target {
     pub signer: Signer,
     /// Whether it is left alone.
     pub breaker: Breaker,
+    /// Places for calls in shadow mode, which nobody waits for.
+    pub shadows: Arc<Semaphore>,
 }
+
+/// How many shadow calls of one hook may be under way.
+pub const SHADOWS: usize = 32;
 
 impl Target {
     /// A hook that has not been called yet.
@@ -65,6 +71,7 @@ impl Target {
             headers: headers(rule),
             signer: Signer::new(&rule.keys),
             breaker: Breaker::new(rule.breaker),
+            shadows: Arc::new(Semaphore::new(SHADOWS)),
             rule: Arc::clone(rule),
         }
     }
@@ -84,10 +91,10 @@ impl Targets {
         for target in &before.targets {
             pools.insert(target.pool.origin(), Arc::clone(&target.pool));
         }
-        let breakers: HashMap<_, _> = before
+        let known: HashMap<_, _> = before
             .targets
             .iter()
-            .map(|target| (key(&target.rule), &target.breaker))
+            .map(|target| (key(&target.rule), target))
             .collect();
         let mut targets = Vec::with_capacity(book.hooks().len());
         for rule in book.hooks() {
@@ -99,10 +106,10 @@ impl Targets {
                 ))
             };
             let pool = Arc::clone(pools.entry(&rule.origin).or_insert_with(fresh));
-            let known = breakers.get(&key(rule));
             let mut target = Target::new(rule, pool);
-            if let Some(known) = known {
-                target.breaker = known.carried_over(rule.breaker);
+            if let Some(known) = known.get(&key(rule)) {
+                target.breaker = known.breaker.carried_over(rule.breaker);
+                target.shadows = Arc::clone(&known.shadows);
             }
             targets.push(target);
         }

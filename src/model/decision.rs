@@ -153,9 +153,7 @@ impl Decision {
 
     /// Settles the one contradiction a reply can hold, an error with a jdoc: what remains is what is applied.
     pub fn settle(&mut self, mut reply: Reply, on_conflict: OnConflict) -> Reply {
-        let contradicts =
-            self.event == Event::Preprocess && reply.is_error() && !reply.jdoc().is_empty();
-        if !contradicts {
+        if self.event != Event::Preprocess || !reply.contradicts_itself() {
             return reply;
         }
         self.conflict = true;
@@ -276,7 +274,10 @@ impl Decision {
     pub fn and_then(mut self, after: Self) -> Self {
         self.messages.extend(after.messages);
         self.redirect = after.redirect.or(self.redirect);
-        self.focus = self.focus.or(after.focus);
+        let later = after
+            .focus
+            .filter(|later| later.by_error && !self.focus.as_ref().is_some_and(|now| now.by_error));
+        self.focus = later.or(self.focus);
         self.overwritten.extend(after.overwritten);
         self
     }

@@ -171,7 +171,12 @@ impl Doc {
             Self::Flat(flat) => Arc::make_mut(flat).set(name, values),
             Self::Json(json) => Arc::make_mut(json).edit(|root| {
                 if let Some(slot) = root.get_mut(name) {
-                    *slot = one_or_list(values);
+                    // A list of one stays a list: that is what the backend gets.
+                    *slot = match (&*slot, values.as_slice()) {
+                        (Value::Array(_), [Value::Array(_)]) => one_or_list(values),
+                        (Value::Array(_), _) => Value::Array(values),
+                        _ => one_or_list(values),
+                    };
                 }
             }),
         }
@@ -184,8 +189,9 @@ impl Doc {
         }
         match self {
             Self::Flat(flat) => {
+                let jdoc = flat.flattened(jdoc);
                 let flat = Arc::make_mut(flat);
-                for (name, value) in jdoc {
+                for (name, value) in jdoc.iter() {
                     flat.set(name, list_of(value));
                 }
             }
@@ -197,14 +203,22 @@ impl Doc {
         }
     }
 
+    fn is_already(&self, flat: &Flat, name: &str, value: &Value) -> bool {
+        let texts: Option<Vec<String>> = list_of(value).iter().map(scalar_text).collect();
+        let now: Option<Vec<String>> = self.items(name).iter().map(Item::text).collect();
+        texts.is_some() && texts == now && flat.has(name) != value.is_null()
+    }
+
     /// Whether setting `name` to `value` would leave the field as it is.
     #[must_use]
     pub fn already(&self, name: &str, value: &Value) -> bool {
         match self {
             Self::Flat(flat) => {
-                let texts: Option<Vec<String>> = list_of(value).iter().map(scalar_text).collect();
-                let now: Option<Vec<String>> = self.items(name).iter().map(Item::text).collect();
-                texts.is_some() && texts == now && flat.has(name) != value.is_null()
+                let one = Jdoc::from_iter([(name.to_owned(), value.clone())]);
+                let flattened = flat.flattened(&one);
+                flattened
+                    .iter()
+                    .all(|(name, value)| self.is_already(flat, name, value))
             }
             Self::Json(json) => match json.value().get(name) {
                 None => value.is_null(),

@@ -1,6 +1,7 @@
 //! Fields as browsers send them: names with one or several values. Owns how they are held, found, set and
 //! written; decoding them is left to `codec`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -91,6 +92,17 @@ impl Flat {
                 Ok(())
             }
         }
+    }
+
+    /// Changes under the names that the fields have: where bracketed names are shown as nested objects, nested
+    /// changes become bracketed names.
+    #[must_use]
+    pub fn flattened<'j>(&self, jdoc: &'j Map<String, Value>) -> Cow<'j, Map<String, Value>> {
+        if !self.nested {
+            return Cow::Borrowed(jdoc);
+        }
+        let names: Vec<&str> = self.fields.iter().map(|field| self.name(field)).collect();
+        Cow::Owned(nesting::flatten(jdoc, &names))
     }
 
     /// Whether bracketed names are shown as nested objects.

@@ -1,6 +1,8 @@
 //! Which fields never leave the gateway except to the backend: those a rule file lists, and passwords always.
 //! Owns the question "is this name hidden?"; leaving the field out is done where a doc is written.
 
+use serde_json::Value;
+
 /// The hidden field names of one form.
 ///
 /// A listed name hides the field of that name, and a field that has it as a bracketed or dotted part
@@ -34,6 +36,18 @@ impl Hidden {
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
         is_password(name) || (!self.names.is_empty() && self.lists(name))
+    }
+
+    /// Takes every hidden member out of a JSON value, at any depth.
+    pub fn strip(&self, value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.retain(|name, _| !self.covers(name));
+                object.values_mut().for_each(|value| self.strip(value));
+            }
+            Value::Array(list) => list.iter_mut().for_each(|value| self.strip(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
     }
 
     fn lists(&self, name: &str) -> bool {

@@ -63,7 +63,7 @@ impl JsonDoc {
     pub(in crate::model) fn visible(&self) -> Value {
         let mut value = self.value().clone();
         if self.hides {
-            strip(&mut value, &self.hidden);
+            self.hidden.strip(&mut value);
         }
         value
     }
@@ -75,16 +75,5 @@ impl JsonDoc {
         write_value(&mut text, &value);
         self.text = text.into();
         self.value = OnceLock::from(value);
-    }
-}
-
-fn strip(value: &mut Value, hidden: &Hidden) {
-    match value {
-        Value::Object(object) => {
-            object.retain(|name, _| !hidden.covers(name));
-            object.values_mut().for_each(|value| strip(value, hidden));
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| strip(value, hidden)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

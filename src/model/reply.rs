@@ -179,6 +179,12 @@ impl Reply {
             .any(|message| message.msg_type == MsgType::Error)
     }
 
+    /// Whether it holds both an error and changes.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> bool {
+        self.is_error() && !self.jdoc.is_empty()
+    }
+
     /// Whether it says nothing to anybody.
     #[must_use]
     pub fn is_silent(&self) -> bool {

@@ -23,6 +23,9 @@ pub const MAX_EXPRESSION: usize = 4000;
 /// How many nodes one evaluation may visit.
 pub const MAX_NODES: usize = 100_000;
 
+/// How many bytes of a text are as much work as one node.
+const BYTES_PER_NODE: usize = 256;
+
 /// A compiled filter expression: `@.doc.age < 16 && !@.doc.guardian`.
 #[derive(Debug, Clone)]
 pub struct Condition {
@@ -697,11 +700,32 @@ impl<'a> Evaluation<'a> {
     }
 
     const fn visit(&mut self) -> Result<(), TooMuch> {
-        self.nodes += 1;
+        self.spend(1)
+    }
+
+    /// Counts work as so many nodes.
+    const fn spend(&mut self, nodes: usize) -> Result<(), TooMuch> {
+        self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
             Err(TooMuch)
         } else {
             Ok(())
+        }
+    }
+
+    /// Looking through a value is as much work as it is large.
+    fn spend_on(&mut self, value: Option<&Value>) -> Result<(), TooMuch> {
+        match value {
+            Some(Value::String(text)) => self.spend(text.len() / BYTES_PER_NODE),
+            Some(Value::Array(list)) => list.iter().try_for_each(|value| {
+                self.visit()?;
+                self.spend_on(Some(value))
+            }),
+            Some(Value::Object(object)) => object.values().try_for_each(|value| {
+                self.visit()?;
+                self.spend_on(Some(value))
+            }),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => Ok(()),
         }
     }
 
@@ -727,10 +751,13 @@ impl<'a> Evaluation<'a> {
             Test::Exists(query) => Ok(!self.query(query, current)?.is_empty()),
             Test::Compare(operator, left, right) => {
                 let (left, right) = (self.operand(left, current)?, self.operand(right, current)?);
+                self.spend_on(left.as_deref())?;
+                self.spend_on(right.as_deref())?;
                 Ok(compare(*operator, left.as_deref(), right.as_deref()))
             }
             Test::Matches(subject, regex) => {
                 let subject = self.operand(subject, current)?;
+                self.spend_on(subject.as_deref())?;
                 let text = subject.as_deref().and_then(Value::as_str);
                 Ok(text.is_some_and(|text| regex.is_match(text)))
             }
@@ -749,10 +776,13 @@ impl<'a> Evaluation<'a> {
                 [one] => Some(Cow::Borrowed(*one)),
                 _ => None,
             },
-            Operand::Length(of) => self
-                .operand(of, current)?
-                .and_then(|value| length(&value))
-                .map(Cow::Owned),
+            Operand::Length(of) => {
+                let value = self.operand(of, current)?;
+                if let Some(Value::String(text)) = value.as_deref() {
+                    self.spend(text.len() / BYTES_PER_NODE)?;
+                }
+                value.and_then(|value| length(&value)).map(Cow::Owned)
+            }
             Operand::Count(query) => Some(Cow::Owned(self.query(query, current)?.len().into())),
         })
     }
@@ -1041,6 +1071,16 @@ mod tests {
         let wide: Value = (0..2000).map(|n| json!({"a": n})).collect();
         let condition = Condition::compile("@.x[?count($..a) > 1]").expect("compiles");
         assert_eq!(condition.holds(&json!({"x": wide})), Err(TooMuch));
+        let long = json!({"x": vec![1; 5000], "y": "a".repeat(1 << 20), "z": vec![1; 5000]});
+        for expression in [
+            "@.x[?search($.y, 'b$')]",
+            "@.x[?length($.y) == 1]",
+            "@.x[?$.y == 'a']",
+            "@.x[?$.z == $.x && @ == 2]",
+        ] {
+            let condition = Condition::compile(expression).expect("compiles");
+            assert_eq!(condition.holds(&long), Err(TooMuch), "{expression}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl FieldRule {
             .unwrap_or(FieldType::String);
         let pattern = table
             .text("pattern")
-            .and_then(|text| table.parsed(&text, pattern::whole));
+            .and_then(|text| table.parsed(&text, pattern::html));
         let rule = Self {
             name: name.to_owned(),
             place: Place::on(table.page(), &table.span()),
@@ -217,7 +217,7 @@ impl FieldRule {
         }
         match (changed, values.len()) {
             (false, _) => None,
-            (true, 1) => values.pop(),
+            (true, 1) if !is_list(doc, &self.name) => values.pop(),
             (true, _) => Some(Value::Array(values)),
         }
     }
@@ -404,6 +404,14 @@ fn step(table: &Table<'_>, kind: FieldType) -> Option<f64> {
         );
     }
     number
+}
+
+/// Whether the field is a list even if it has one value: in a JSON doc.
+fn is_list(doc: &Doc, name: &str) -> bool {
+    match doc {
+        Doc::Flat(_) => false,
+        Doc::Json(json) => json.value().get(name).is_some_and(Value::is_array),
+    }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {

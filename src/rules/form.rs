@@ -8,13 +8,9 @@ use std::time::Duration;
 use encoding_rs::Encoding;
 
 use crate::model::decision::OnConflict;
-use crate::model::doc::Doc;
 use crate::model::event::Event;
 use crate::model::hidden::Hidden;
-use crate::model::job::Finding;
 use crate::model::origin::Origin;
-use crate::model::reply::Reply;
-use crate::model::reply_table::Reading;
 use crate::model::secret::Secret;
 use crate::rules::accepted::Accepted;
 use crate::rules::accepted::SubmissionId;
@@ -503,86 +499,12 @@ impl Form {
             || self.rules(event).next().is_some()
             || (event == Event::Preprocess && self.fields().next().is_some())
     }
-
-    /// Takes out of a reply's jdoc what it may not change, with a warning – or a fault, where the form is strict.
-    pub fn admit(&self, reading: &mut Reading, doc: &Doc) {
-        let asked: Vec<String> = reading.reply.jdoc().keys().cloned().collect();
-        let speaks_of_errors = reading
-            .reply
-            .messages()
-            .iter()
-            .any(|message| message.field.is_some());
-        for field in asked {
-            match self.refusal(&field, doc) {
-                Some(Refusal::File) => reading.faults.push(Finding::new(
-                    format!("$.jdoc.{field}"),
-                    "a file cannot be changed by a jdoc; leave the field out",
-                )),
-                Some(Refusal::NotWritable(why)) => {
-                    reading.reply.jdoc_mut().shift_remove(&field);
-                    let finding = Finding::new(format!("$.jdoc.{field}"), why);
-                    if self.strict {
-                        reading.faults.push(finding);
-                    } else {
-                        reading.warnings.push(finding);
-                    }
-                }
-                None if !speaks_of_errors && !doc.has(&field) => {
-                    reading.warnings.push(Finding::new(
-                        format!("$.jdoc.{field}"),
-                        "the submission does not carry this field",
-                    ));
-                }
-                None => {}
-            }
-        }
-        self.check_focus(reading, doc);
-    }
-
-    fn check_focus(&self, reading: &mut Reading, doc: &Doc) {
-        let unknown =
-            |field: &&str| !doc.has(field) && !self.fields().any(|rule| rule.name == **field);
-        if let Some(field) = Reply::focus_on(&reading.reply).filter(unknown) {
-            let finding = Finding::new(
-                "$.focus_on",
-                format!("the submission does not carry a field `{field}`"),
-            );
-            reading.warnings.push(finding);
-        }
-    }
-
-    fn refusal(&self, field: &str, doc: &Doc) -> Option<Refusal> {
-        if doc.has_file(field) {
-            return Some(Refusal::File);
-        }
-        if self.hidden.covers(field) {
-            return Some(Refusal::NotWritable(
-                "a hidden field cannot be changed by a jdoc",
-            ));
-        }
-        let unlisted = match &self.writable {
-            Some(writable) if writable.iter().any(|name| name == field) => None,
-            Some(_) => Some("the field is not listed in `writable`; it was left as it is"),
-            None if field.starts_with('_') => {
-                Some("a field that starts with `_` is not writable; list it in `writable`")
-            }
-            None => None,
-        };
-        let ignored = (self.absent == Absent::Ignore && !doc.has(field))
-            .then_some("the submission does not carry this field; it was ignored");
-        unlisted.or(ignored).map(Refusal::NotWritable)
-    }
 }
 
 /// Routes as they were written.
 pub(in crate::rules) fn written(routes: &[Placed<Route>]) -> Vec<String> {
     let routes = routes.iter();
     routes.map(|route| route.value.written.clone()).collect()
-}
-
-enum Refusal {
-    File,
-    NotWritable(&'static str),
 }
 
 fn user_info(
@@ -592,46 +514,4 @@ fn user_info(
     let overridden = |key: &str| own.iter().any(|(known, _)| known == key);
     let inherited = all.iter().filter(|(key, _)| !overridden(key));
     inherited.chain(own).cloned().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::flat::Flat;
-    use crate::rules::book::Book;
-    use crate::rules::book::Written;
-
-    /// The fields of a jdoc for `city` and `step2` that remain where only `city` is submitted.
-    fn admitted(form: &str) -> Vec<String> {
-        let file = Written {
-            name: "rules/f.toml".to_owned(),
-            stem: "f".to_owned(),
-            text: format!("[form]\nsubmit = 'POST /f'\n{form}"),
-        };
-        let loaded = Book::compile(vec![file], Path::new(""), &[]).expect("good");
-        let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
-        flat.push_text("city", "Berne");
-        let mut reading = Reading {
-            reply: Reply::go_on()
-                .change("city", "Bern".into())
-                .change("step2", "x".into()),
-            ..Reading::default()
-        };
-        let form = loaded.book.form("f").expect("the form");
-        form.admit(&mut reading, &Doc::from(flat));
-        assert!(reading.faults.is_empty(), "{reading:?}");
-        reading.reply.jdoc().keys().cloned().collect()
-    }
-
-    #[test]
-    fn absent_fields_are_appended_or_ignored_whether_writable_is_listed_or_not() {
-        for (form, fields) in [
-            ("", &["city", "step2"][..]),
-            ("absent = 'ignore'", &["city"]),
-            ("writable = ['step2']", &["step2"]),
-            ("writable = ['city', 'step2']\nabsent = 'ignore'", &["city"]),
-        ] {
-            assert_eq!(admitted(form), fields, "{form}");
-        }
-    }
 }

@@ -201,13 +201,14 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// HTML, section 2.3.5.2: four digits or more, a dash, two, a dash, two.
+/// HTML, section 2.3.5.2: four digits or more, a dash, two, a dash, two; there is no year 0.
 fn date(text: &str) -> Option<Date> {
     let plain = text.len() == 10
         && text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'-');
-    text.parse::<Date>().ok().filter(|_| plain)
+    let date = text.parse::<Date>().ok().filter(|_| plain)?;
+    (date.year() > 0).then_some(date)
 }
 
 #[cfg(test)]
@@ -223,6 +224,8 @@ mod tests {
         assert_eq!(number("5."), None);
         assert_eq!(number("1e999"), None);
         assert_eq!(number("inf"), None);
+        assert_eq!(date("0000-01-01"), None);
+        assert!(date("0001-01-01").is_some());
     }
 
     #[test]

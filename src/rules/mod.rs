@@ -22,3 +22,4 @@ pub mod route;
 pub mod shapes;
 pub mod template;
 pub mod when;
+pub mod writable;

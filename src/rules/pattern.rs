@@ -15,7 +15,53 @@ const DFA_SIZE_LIMIT: usize = 1 << 20;
 /// # Errors
 /// A sentence for the person who wrote it.
 pub fn whole(pattern: &str) -> Result<Regex, String> {
+    alone(pattern)?;
     compile(pattern, &format!("^(?:{pattern})$"))
+}
+
+/// A pattern for the whole value as HTML's `pattern` means it: `\d`, `\w` and `\b` are about ASCII alone, as in
+/// JavaScript.
+///
+/// # Errors
+/// A sentence for the person who wrote it.
+pub fn html(pattern: &str) -> Result<Regex, String> {
+    alone(pattern)?;
+    compile(pattern, &format!("^(?:{})$", as_in_javascript(pattern)))
+}
+
+/// Whether the pattern is one by itself: `a)|(b` must not slip out of the group around it.
+fn alone(pattern: &str) -> Result<(), String> {
+    if pattern.contains(')') {
+        compile(pattern, pattern)?;
+    }
+    Ok(())
+}
+
+/// The same pattern with JavaScript's meaning of classes. A class in brackets may stand inside another.
+fn as_in_javascript(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut chars = pattern.chars();
+    let mut depth = 0_usize;
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { None };
+        match (c, escaped) {
+            ('\\', Some('d')) => out.push_str("[0-9]"),
+            ('\\', Some('D')) => out.push_str("[^0-9]"),
+            ('\\', Some('w')) => out.push_str("[0-9A-Za-z_]"),
+            ('\\', Some('W')) => out.push_str("[^0-9A-Za-z_]"),
+            ('\\', Some('b')) if depth == 0 => out.push_str(r"(?-u:\b)"),
+            ('\\', Some(other)) => out.extend(['\\', other]),
+            (other, _) => {
+                match other {
+                    '[' => depth += 1,
+                    ']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                out.push(other);
+            }
+        }
+    }
+    out
 }
 
 /// A pattern that may match anywhere in the value.
@@ -77,6 +123,19 @@ mod tests {
         assert!(!whole("a|b").expect("compiles").is_match("ab"));
         assert!(anywhere("b").expect("compiles").is_match("abc"));
         assert!(!whole("a.b").expect("compiles").is_match("a\rb"));
+    }
+
+    #[test]
+    fn html_patterns_mean_what_they_mean_in_a_browser() {
+        let is = |pattern: &str, text: &str| html(pattern).expect("compiles").is_match(text);
+        assert!(is(r"\d{4}", "3014") && !is(r"\d{4}", "٣٠١٤"));
+        assert!(is(r"\w+", "a_1") && !is(r"\w+", "é"));
+        assert!(is(r"[\w-]+", "a-b") && is(r"[^\d]+", "é") && !is(r"[^\d]+", "a1"));
+        assert!(is(r"\D+", "٣") && is(r"\W", "é") && is(r".\b.*", "a b"));
+        assert!(is(r"\p{L}+", "é") && is(r"[\p{L}\d .'\-]+", "Zoë-Ann 2"));
+        assert!(is(r"\/x\.y", "/x.y") && is(r"a\\d", r"a\d"));
+        assert!(is("x", "x") && !is("x", "x\n") && !is("a|b", "ab") && !is("^a$|b", "cb"));
+        assert!(html("a)|(b").is_err() && whole("a)|(b").is_err());
     }
 
     #[test]
