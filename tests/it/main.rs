@@ -7,6 +7,7 @@ mod backend_faults;
 mod early;
 mod evasions;
 mod forwarded;
+mod http2;
 mod limits;
 mod recognising;
 mod serving;

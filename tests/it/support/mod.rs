@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "not every test needs every word")]
 
 pub(crate) mod client;
+pub(crate) mod h2c;
 pub(crate) mod log;
 pub(crate) mod peer;
 
