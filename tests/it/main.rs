@@ -4,10 +4,12 @@
 mod support;
 
 mod backend_faults;
+mod drain;
 mod early;
 mod evasions;
 mod forwarded;
 mod http2;
+mod leaving;
 mod limits;
 mod recognising;
 mod serving;
