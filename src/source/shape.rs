@@ -123,8 +123,11 @@ fn described(mut schema: Value, doc: &str) -> Value {
 /// The word among `known` that `word` was probably meant to be.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.into_iter().map(|candidate| {
-        let likeness = strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase());
-        (likeness, candidate)
+        let (word, known) = (word.to_lowercase(), candidate.to_lowercase());
+        let likeness = strsim::jaro_winkler(&word, &known);
+        // In a short word, one letter is much, and yet one slip of the finger.
+        let slip = word.len() > 2 && strsim::osa_distance(&word, &known) == 1;
+        (if slip { likeness.max(0.9) } else { likeness }, candidate)
     });
     scored
         .filter(|(likeness, _)| *likeness > 0.8)
