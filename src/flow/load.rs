@@ -30,10 +30,10 @@ pub(in crate::flow) async fn load(
         snapshot,
         request_id,
     } = visit;
+    journal::opened(&arrival.head, &route.id, &request_id);
     if !route.form.asks(Event::Load) {
         return gate.pass(&snapshot, arrival, Some(&route)).await;
     }
-    journal::opened(&arrival.head, &route.id, &request_id);
     let mut doc = Doc::default();
     let known = person::known(
         gate,
