@@ -157,7 +157,12 @@ static LIMITS: Shape = Shape {
         key(
             "fields",
             Kind::Count,
-            "The most fields and files of a submission. Default: 2000.",
+            "The most different fields of a submission. Default: 2000.",
+        ),
+        key(
+            "values",
+            Kind::Count,
+            "The most values of all fields together, files among them. Default: 20000.",
         ),
         key(
             "doc",
@@ -173,6 +178,11 @@ static LIMITS: Shape = Shape {
             "part_header",
             Kind::Size,
             "The largest header of one multipart part. Default: 8KiB.",
+        ),
+        key(
+            "unpack_ratio",
+            Kind::Count,
+            "How many times its packed length a packed body may unpack to, once it is over 1 MiB. Default: 200.",
         ),
         key(
             "spool_above",
@@ -568,9 +578,14 @@ impl Config {
         set(&mut self.intake.body, size("body"));
         set(&mut self.intake.limits.field, memory("field"));
         set(&mut self.intake.limits.fields, count("fields"));
+        set(&mut self.intake.limits.values, count("values"));
         set(&mut self.intake.limits.doc, memory("doc"));
         set(&mut self.intake.limits.depth, count("depth"));
         set(&mut self.intake.limits.part_header, memory("part_header"));
+        set(
+            &mut self.intake.limits.unpack_ratio,
+            table.count("unpack_ratio").map(|placed| placed.value),
+        );
         set(&mut self.intake.spool.above, size("spool_above"));
         set(
             &mut self.intake.spool.folder,
@@ -734,9 +749,14 @@ impl Config {
             ("limits.body", size(intake.body)),
             ("limits.field", memory(intake.limits.field)),
             ("limits.fields", intake.limits.fields.to_string()),
+            ("limits.values", intake.limits.values.to_string()),
             ("limits.doc", memory(intake.limits.doc)),
             ("limits.depth", intake.limits.depth.to_string()),
             ("limits.part_header", memory(intake.limits.part_header)),
+            (
+                "limits.unpack_ratio",
+                intake.limits.unpack_ratio.to_string(),
+            ),
             ("limits.spool_above", size(intake.spool.above)),
             ("limits.spool_folder", path(&intake.spool.folder)),
             ("limits.body_pause", time(limits.body_pause)),

@@ -12,10 +12,16 @@ use crate::codec::rejected::Rejected;
 /// The name of the field in which a browser puts the charset it used (HTML, section 4.10.21.4).
 pub const CHARSET_FIELD: &str = "_charset_";
 
-/// The charset of a body. UTF-16 and the like are never used for submissions, so their output encoding counts.
+/// Whether a field has the name of [`CHARSET_FIELD`]; browsers fill it in whatever its letter case.
+#[must_use]
+pub fn is_charset_field(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(CHARSET_FIELD.as_bytes())
+}
+
+/// The charset of a body.
 ///
 /// # Errors
-/// 415 if `_charset_` names one that is not known.
+/// 415 if `_charset_` names one that is not taken, 400 if the content type names another.
 pub fn of_body(
     field: Option<&[u8]>,
     content_type: Option<&'static Encoding>,
@@ -26,8 +32,16 @@ pub fn of_body(
         Some(label) => Some(content_type::charset(&String::from_utf8_lossy(label))?),
         None => None,
     };
-    let charset = named.or(content_type).or(default).unwrap_or(UTF_8);
-    Ok(charset.output_encoding())
+    if let (Some(named), Some(said)) = (named, content_type)
+        && named != said
+    {
+        return Err(Rejected::malformed(format!(
+            "The field `_charset_` says {}, the content type {}; say the same in both, or only one of them.",
+            named.name(),
+            said.name()
+        )));
+    }
+    Ok(named.or(content_type).or(default).unwrap_or(UTF_8))
 }
 
 /// Decodes bytes.
@@ -72,15 +86,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_field_goes_before_the_content_type() {
+    fn a_body_has_one_charset() {
         let sjis = Some(encoding_rs::SHIFT_JIS);
+        let latin1 = encoding_rs::WINDOWS_1252;
+        assert_eq!(of_body(Some(b"iso-8859-1"), None, sjis), Ok(latin1));
         assert_eq!(
-            of_body(Some(b"iso-8859-1"), sjis, None),
-            Ok(encoding_rs::WINDOWS_1252)
+            of_body(Some(b"sjis"), sjis, None),
+            Ok(encoding_rs::SHIFT_JIS)
         );
         assert_eq!(of_body(Some(b""), sjis, None), Ok(encoding_rs::SHIFT_JIS));
-        assert_eq!(of_body(None, None, Some(encoding_rs::UTF_16LE)), Ok(UTF_8));
-        assert!(of_body(Some(b"klingon"), None, None).is_err());
+        assert_eq!(of_body(None, None, Some(latin1)), Ok(latin1));
+        assert_eq!(of_body(None, None, None), Ok(UTF_8));
+        for (label, status) in [("klingon", 415), ("utf-16le", 415), ("iso-8859-1", 400)] {
+            let rejected = of_body(Some(label.as_bytes()), sjis, None).expect_err(label);
+            assert_eq!(rejected.status, status, "{label}: {rejected}");
+        }
     }
 
     #[test]

@@ -106,20 +106,28 @@ fn boundary(value: Option<&str>) -> Result<String, Rejected> {
     Ok(value.to_owned())
 }
 
-/// The charset of this label.
+/// The charset of this label, as a sender may choose it.
 ///
 /// # Errors
-/// 415 if there is none.
+/// 415 if there is none, or one in which ASCII bytes can mean something else (UTF-16, ISO-2022-JP): a program that
+/// does not know of it would find other fields.
 pub fn charset(label: &str) -> Result<&'static Encoding, Rejected> {
     let known = Encoding::for_label(label.as_bytes());
-    known.ok_or_else(|| {
-        let shown: String = label
-            .chars()
-            .filter(char::is_ascii_graphic)
-            .take(40)
-            .collect();
-        Rejected::unsupported(format!("The charset `{shown}` is not known; send UTF-8."))
-    })
+    let shown = || -> String {
+        let shown = label.chars().filter(char::is_ascii_graphic);
+        shown.take(40).collect()
+    };
+    match known {
+        Some(charset) if charset.is_ascii_compatible() => Ok(charset),
+        Some(_) => Err(Rejected::unsupported(format!(
+            "The charset `{}` is not taken for a form; send UTF-8.",
+            shown()
+        ))),
+        None => Err(Rejected::unsupported(format!(
+            "The charset `{}` is not known; send UTF-8.",
+            shown()
+        ))),
+    }
 }
 
 /// Reads `; name=value; name="value"`; names in lower case.
@@ -254,6 +262,9 @@ mod tests {
             ),
             ("application/json; charset=utf-16", 415),
             ("application/x-www-form-urlencoded; charset=utf-99", 415),
+            ("application/x-www-form-urlencoded; charset=utf-16", 415),
+            ("text/plain; charset=iso-2022-jp", 415),
+            ("multipart/form-data; boundary=x; charset=hz-gb-2312", 415),
             ("multipart/form-data", 400),
             ("multipart/form-data; boundary=", 400),
             ("multipart/form-data; boundary=a; boundary=b", 400),

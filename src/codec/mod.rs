@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
+use crate::codec::rejected::Rejected;
 use crate::model::hidden::Hidden;
 
 /// How much of a submission is taken in. Each has the name it has in `[limits]`.
@@ -23,14 +24,18 @@ use crate::model::hidden::Hidden;
 pub struct Limits {
     /// One field's value, in bytes.
     pub field: usize,
-    /// How many fields and files there may be.
+    /// How many different fields there may be.
     pub fields: usize,
+    /// How many values all of them may have together, since even an empty one costs memory.
+    pub values: usize,
     /// All names and values together, files' contents not counted, in bytes.
     pub doc: usize,
     /// How deep a JSON body may nest.
     pub depth: usize,
     /// The header lines of one multipart part, in bytes.
     pub part_header: usize,
+    /// How many times its packed length a packed body may unpack to.
+    pub unpack_ratio: u64,
 }
 
 impl Default for Limits {
@@ -38,10 +43,30 @@ impl Default for Limits {
         Self {
             field: 1 << 20,
             fields: 2000,
+            values: 20_000,
             doc: 8 << 20,
             depth: 64,
             part_header: 8 << 10,
+            unpack_ratio: 200,
         }
+    }
+}
+
+impl Limits {
+    /// Whether so many different fields with so many values in all are within the limits.
+    ///
+    /// # Errors
+    /// 413 with the limit's name.
+    pub fn check_counts(&self, fields: usize, values: usize) -> Result<(), Rejected> {
+        if values > self.values {
+            let text = format!("The form has more than {} values.", self.values);
+            return Err(Rejected::too_large("limits.values", text));
+        }
+        if fields > self.fields {
+            let text = format!("The form has more than {} fields.", self.fields);
+            return Err(Rejected::too_large("limits.fields", text));
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! File contents are only counted and hashed; memory is bounded by the text fields.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -13,11 +14,11 @@ use memchr::memmem::Finder;
 use crate::codec::Piece;
 use crate::codec::Settings;
 use crate::codec::charset;
-use crate::codec::charset::CHARSET_FIELD;
 use crate::codec::part_header;
 use crate::codec::part_header::Filename;
 use crate::codec::part_header::PartHeader;
 use crate::codec::rejected::Rejected;
+use crate::codec::urlencoded::nest;
 use crate::codec::urlencoded::short;
 use crate::codec::urlencoded::texts;
 use crate::model::doc::File;
@@ -38,6 +39,8 @@ pub struct Scanner<'a> {
     /// Names and texts kept so far.
     kept: usize,
     parts: Vec<Part>,
+    /// The different names so far.
+    names: HashSet<Vec<u8>>,
 }
 
 /// A body that has been read.
@@ -121,6 +124,7 @@ impl<'a> Scanner<'a> {
             offset: 0,
             kept: 0,
             parts: Vec::new(),
+            names: HashSet::new(),
         }
     }
 
@@ -181,7 +185,7 @@ impl<'a> Scanner<'a> {
         expected.extend_from_slice(delimiter);
         if !expected.starts_with(head) {
             return Err(Rejected::malformed(
-                "The multipart body does not begin with its boundary.",
+                "The multipart body does not begin with its boundary (byte 1); nothing may stand before it.",
             ));
         }
         if head.len() < expected.len() {
@@ -196,13 +200,8 @@ impl<'a> Scanner<'a> {
     fn delimited(&mut self, rest: &[u8], start: u64) -> Result<Option<usize>, Rejected> {
         match rest {
             [b'\r', b'\n', ..] => {
-                if self.parts.len() >= self.settings.limits.fields {
-                    let most = self.settings.limits.fields;
-                    return Err(Rejected::too_large(
-                        "limits.fields",
-                        format!("The form has more than {most} fields."),
-                    ));
-                }
+                let limits = self.settings.limits;
+                limits.check_counts(self.names.len(), self.parts.len() + 1)?;
                 self.state = State::Header { start };
                 Ok(Some(2))
             }
@@ -212,8 +211,10 @@ impl<'a> Scanner<'a> {
             }
             [] | [b'\r' | b'-'] => Ok(None),
             _ => Err(Rejected::malformed(format!(
-                "After part {} there is a line that is almost the boundary, but not quite.",
-                self.parts.len()
+                "After part {} there is a line that is almost the boundary, but not quite (at byte {}); it must end with \
+                 CRLF.",
+                self.parts.len(),
+                self.offset + 1
             ))),
         }
     }
@@ -234,6 +235,11 @@ impl<'a> Scanner<'a> {
         let Some(end) = end else { return Ok(None) };
         let header = part_header::parse(&rest[..end], &format!("Part {number}"))?;
         self.keep(header.name.len())?;
+        if !self.names.contains(&header.name) {
+            self.names.insert(header.name.clone());
+        }
+        let limits = self.settings.limits;
+        limits.check_counts(self.names.len(), self.parts.len() + 1)?;
         let content_at = self.offset + u64::try_from(end + 4).unwrap_or(u64::MAX);
         let body = match header.filename {
             Some(_) => Content::File(digest::Context::new(&digest::SHA256)),
@@ -265,8 +271,9 @@ impl<'a> Scanner<'a> {
                 // Right at the start of the content, or after half a line break.
                 [] | [.., b'\r' | b'\n'] if !(at == 0 && self.has_content()) => {
                     return Err(Rejected::malformed(format!(
-                        "In part {} the boundary does not stand on a line of its own; lines end with CRLF.",
-                        self.parts.len()
+                        "In part {} the boundary does not stand on a line of its own (at byte {}); lines end with CRLF.",
+                        self.parts.len(),
+                        self.offset + u64::try_from(at).unwrap_or_default() + 1
                     )));
                 }
                 _ => from = at + 1,
@@ -341,9 +348,10 @@ impl<'a> Scanner<'a> {
         if fits {
             Ok(Some(rest.len()))
         } else {
-            Err(Rejected::malformed(
-                "There is text after the end of the multipart body.",
-            ))
+            Err(Rejected::malformed(format!(
+                "There is text after the end of the multipart body (at byte {}).",
+                self.offset + 1
+            )))
         }
     }
 
@@ -353,9 +361,11 @@ impl<'a> Scanner<'a> {
     /// 400 if it breaks off, or a text is not in its charset.
     pub fn finish(self) -> Result<Multipart, Rejected> {
         let State::End { start: end } = self.state else {
-            return Err(Rejected::malformed(
-                "The multipart body breaks off before its closing boundary.",
-            ));
+            return Err(Rejected::malformed(format!(
+                "The multipart body breaks off before its closing boundary (in part {}, after byte {}).",
+                self.parts.len().max(1),
+                self.offset + u64::try_from(self.pending.len()).unwrap_or_default()
+            )));
         };
         let charset = charset::of_body(self.declared_charset()?, self.said, self.settings.charset)?;
         let mut flat = Flat::new(self.settings.hidden, self.kept);
@@ -363,14 +373,7 @@ impl<'a> Scanner<'a> {
         for (part, number) in self.parts.into_iter().zip(1..) {
             parts.push(part.read(&mut flat, charset, number)?);
         }
-        if self.settings.nested {
-            flat.nest().map_err(|name| {
-                Rejected::malformed(format!(
-                    "The field `{}` cannot stand beside the others.",
-                    short(&name)
-                ))
-            })?;
-        }
+        nest(&mut flat, self.settings.nested)?;
         let needle = self.delimiter.needle();
         let layout = Layout {
             boundary: String::from_utf8_lossy(&needle[2..]).into_owned(),
@@ -386,7 +389,7 @@ impl<'a> Scanner<'a> {
         let mut found = None;
         for part in &self.parts {
             if let (Content::Text(text), true) =
-                (&part.body, part.header.name == CHARSET_FIELD.as_bytes())
+                (&part.body, charset::is_charset_field(&part.header.name))
             {
                 if found.is_some_and(|known| known != text.as_slice()) {
                     return Err(Rejected::malformed("The field `_charset_` is there twice."));
@@ -554,13 +557,14 @@ impl Pieces<'_> {
         self.keep_until(before);
         let layout = self.layout;
         let name = part_header::browser_escape(&layout.encode(name, layout.charset)?);
-        let mut part = format!(
-            "--{}\r\nContent-Disposition: form-data; name=\"",
-            layout.boundary
-        )
-        .into_bytes();
-        part.extend_from_slice(&name);
-        part.extend_from_slice(b"\"\r\n\r\n");
+        let mut header = b"Content-Disposition: form-data; name=\"".to_vec();
+        header.extend_from_slice(&name);
+        header.push(b'"');
+        // Not every name can be written so that everybody reads it back: one that ends with a backslash cannot.
+        part_header::parse(&header, "A new field")?;
+        let mut part = format!("--{}\r\n", layout.boundary).into_bytes();
+        part.append(&mut header);
+        part.extend_from_slice(b"\r\n\r\n");
         part.extend_from_slice(&layout.encode(text, layout.charset)?);
         part.extend_from_slice(b"\r\n");
         self.pieces.push(Piece::New(part));
@@ -729,9 +733,21 @@ mod tests {
             fields: 2,
             doc: 12,
             part_header: 60,
+            values: 3,
             ..Limits::default()
         };
         for (body, limit) in [
+            (
+                [
+                    text("a", ""),
+                    text("a", ""),
+                    text("a", ""),
+                    text("a", ""),
+                    end(),
+                ]
+                .concat(),
+                "limits.values",
+            ),
             (
                 [text("a", "1"), text("b", "2"), text("c", "3"), end()].concat(),
                 "limits.fields",
@@ -810,13 +826,12 @@ mod tests {
             .layout;
         for field in ["a", "new"] {
             let jdoc = Jdoc::from_iter([(field.to_owned(), json!(format!("x\r\n--{B}\r\n")))]);
-            assert!(
-                layout
-                    .patch(&jdoc)
-                    .expect_err("refused")
-                    .text
-                    .contains("another boundary")
-            );
+            let rejected = layout.patch(&jdoc).expect_err("refused");
+            assert!(rejected.text.contains("another boundary"));
+        }
+        for name in ["a\\", "a\0", "a; name=b", "a\"; filename=b"] {
+            let jdoc = Jdoc::from_iter([(name.to_owned(), json!("x"))]);
+            assert!(layout.patch(&jdoc).is_err(), "{name}");
         }
     }
 }

@@ -38,6 +38,7 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
     let refuse = |why: &str| Rejected::malformed(format!("{place} {why}"));
     let mut header = PartHeader::default();
     let mut disposition = None;
+    let mut content_type = None;
     for line in lines(block, place)? {
         let colon = memchr::memchr(b':', line)
             .ok_or_else(|| refuse("has a header line without a colon."))?;
@@ -50,15 +51,10 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
                 return Err(refuse("has two content-disposition lines."));
             }
             b"content-disposition" => disposition = Some(value),
-            b"content-type" if header.content_type.is_some() => {
+            b"content-type" if content_type.is_some() => {
                 return Err(refuse("has two content-type lines."));
             }
-            b"content-type" => {
-                let text = std::str::from_utf8(value)
-                    .map_err(|_| refuse("has a content-type beyond ASCII."))?;
-                header.charset = part_charset(text)?;
-                header.content_type = Some(text.to_owned());
-            }
+            b"content-type" => content_type = Some(value),
             b"content-transfer-encoding" if !is_identity(value) => {
                 return Err(refuse(
                     "has a transfer encoding, which some programs undo and others do not; send it as it is.",
@@ -66,10 +62,47 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
             }
             _ => {}
         }
+        // Some programs look for the disposition anywhere in the header.
+        if holds(value, b"content-disposition:") {
+            return Err(refuse(
+                "has `content-disposition:` inside a header's value, where some programs find it.",
+            ));
+        }
     }
     let value = disposition.ok_or_else(|| refuse("has no content-disposition line."))?;
     read_disposition(value, &mut header, &refuse)?;
+    if let Some(value) = content_type {
+        read_type(value, &mut header, &refuse)?;
+    }
     Ok(header)
+}
+
+fn read_type(
+    value: &[u8],
+    header: &mut PartHeader,
+    refuse: &impl Fn(&str) -> Rejected,
+) -> Result<(), Rejected> {
+    let text =
+        std::str::from_utf8(value).map_err(|_| refuse("has a content-type that is not UTF-8."))?;
+    if holds(&value[..value.len().min(16)], b"multipart/mixed") {
+        return Err(refuse(
+            "is a multipart body of its own (multipart/mixed), which some programs take apart; send each file as a part.",
+        ));
+    }
+    header.content_type = Some(text.to_owned());
+    // A file's type is the person's own affair; it is never decoded.
+    if header.filename.is_none() {
+        header.charset = part_charset(text)?;
+    }
+    Ok(())
+}
+
+/// Whether a text is in a value, in any letter case.
+fn holds(value: &[u8], lower: &[u8]) -> bool {
+    value.len() >= lower.len()
+        && value
+            .windows(lower.len())
+            .any(|window| window.eq_ignore_ascii_case(lower))
 }
 
 fn lines<'b>(block: &'b [u8], place: &str) -> Result<Vec<&'b [u8]>, Rejected> {
@@ -102,7 +135,7 @@ fn is_identity(value: &[u8]) -> bool {
 
 fn part_charset(content_type: &str) -> Result<Option<&'static Encoding>, Rejected> {
     let (_, params) = content_type.split_once(';').unwrap_or((content_type, ""));
-    // A file's type is the person's own affair; only a charset that can be read counts.
+    // Only a charset that can be read counts.
     let Ok(params) = content_type::params_of(params) else {
         return Ok(None);
     };
@@ -150,6 +183,11 @@ fn read_disposition(
                 "gives a parameter of its content-disposition twice.",
             ));
         }
+        if looks_like_a_parameter(&value) {
+            return Err(refuse(
+                "has a name in which some programs find a second one (` name=`); leave that text out.",
+            ));
+        }
         *slot = Some(value);
         rest = after;
     }
@@ -167,6 +205,20 @@ fn read_disposition(
     Ok(())
 }
 
+/// Whether a program that searches for ` name=` or `;filename=` instead of reading parameters would find one here.
+fn looks_like_a_parameter(value: &[u8]) -> bool {
+    memchr::memchr_iter(b'=', value).any(|equals| {
+        let before = value[..equals].trim_ascii_end();
+        [&b"name"[..], b"filename", b"name*", b"filename*"]
+            .iter()
+            .any(|word| {
+                before.len() > word.len()
+                    && before[before.len() - word.len()..].eq_ignore_ascii_case(word)
+                    && matches!(before[before.len() - word.len() - 1], b' ' | b'\t' | b';')
+            })
+    })
+}
+
 type Param<'b> = (Vec<u8>, Vec<u8>, &'b [u8]);
 
 /// One `key=value` or `key="value"` and what follows its semicolon.
@@ -177,7 +229,7 @@ fn disposition_param<'b>(
     let broken = || refuse("has a content-disposition that cannot be read.");
     let equals = memchr::memchr(b'=', text).ok_or_else(broken)?;
     let key = text[..equals].to_ascii_lowercase();
-    if key.is_empty() || !key.iter().all(|byte| content_type::is_token(*byte)) {
+    if key.is_empty() || !key.iter().all(|byte| is_plain(*byte)) {
         return Err(broken());
     }
     let value = &text[equals + 1..];
@@ -197,7 +249,9 @@ fn disposition_param<'b>(
                 .position(|byte| matches!(byte, b';' | b' ' | b'\t'))
                 .unwrap_or(value.len());
             let bare = &value[..end];
-            if bare.is_empty() || !bare.iter().all(|byte| content_type::is_token(*byte)) {
+            // `filename*` is never quoted and has apostrophes.
+            let is_plain = |byte: &u8| is_plain(*byte) || (*byte == b'\'' && key.ends_with(b"*"));
+            if bare.is_empty() || !bare.iter().all(is_plain) {
                 return Err(broken());
             }
             (bare, &value[end..])
@@ -209,6 +263,11 @@ fn disposition_param<'b>(
         Some((b';', after)) => Ok((key, value.to_vec(), after)),
         Some(_) => Err(broken()),
     }
+}
+
+/// A token's byte; but PHP takes an apostrophe for a quote.
+fn is_plain(byte: u8) -> bool {
+    byte != b'\'' && content_type::is_token(byte)
 }
 
 /// Undoes the three escapes of browsers: `%22`, `%0D`, `%0A` (HTML, section 4.10.21.8). Every other `%` is itself.
@@ -257,6 +316,9 @@ fn rfc5987(value: &[u8], refuse: &impl Fn(&str) -> Rejected) -> Result<String, R
     };
     let charset = Encoding::for_label(label).ok_or_else(broken)?;
     let raw: Vec<u8> = percent_decode(encoded).collect();
+    if raw.contains(&0) {
+        return Err(refuse("has a NUL byte in its file name."));
+    }
     let text = charset::decode(&raw, charset, || "A file's name".to_owned())?;
     Ok(text.into_owned())
 }
@@ -285,6 +347,19 @@ mod tests {
         );
         let header = read("Content-Disposition: form-data; name=\"t\"\r\nContent-Type: text/plain; charset=latin1").expect("good");
         assert_eq!(header.charset, Some(encoding_rs::WINDOWS_1252));
+        let odd_file = read("Content-Type: text/x; charset=utf-16\r\nContent-Disposition: form-data; name=\"f\"; filename=\"blob\"").expect("a file's type is its own affair");
+        assert_eq!(odd_file.charset, None);
+        for harmless in [
+            "surname=x",
+            "a=name",
+            "name",
+            "my name is=1",
+            "=name",
+            "rename = x",
+        ] {
+            let block = format!("Content-Disposition: form-data; name=\"{harmless}\"");
+            assert_eq!(read(&block).expect(harmless).name, harmless.as_bytes());
+        }
     }
 
     #[test]
@@ -344,6 +419,35 @@ mod tests {
                 "transfer encoding",
             ),
             ("Content-Disposition", "without a colon"),
+            (
+                "Content-Disposition: form-data; name=\"a\"; filename=\"x; name=b\"",
+                "find a second one",
+            ),
+            (
+                "Content-Disposition: form-data; name=\"a\"; filename=\"x NAME = b.txt\"",
+                "find a second one",
+            ),
+            (
+                "Content-Disposition: form-data; name=\"a;filename=b\"",
+                "find a second one",
+            ),
+            (
+                "X: Content-Disposition: form-data; name=\"b\"\r\nContent-Disposition: form-data; name=\"a\"",
+                "inside a header's value",
+            ),
+            ("Content-Disposition: form-data; name='a'", "cannot be read"),
+            (
+                "Content-Disposition: form-data; x='; name=\"a\"",
+                "cannot be read",
+            ),
+            (
+                "Content-Disposition: form-data; name=\"a\"; filename*=UTF-8''a%00b",
+                "NUL",
+            ),
+            (
+                "Content-Disposition: form-data; name=\"a\"\r\nContent-Type: Multipart/Mixed; boundary=y",
+                "multipart body of its own",
+            ),
         ] {
             let rejected = read(block).expect_err(block);
             assert!(rejected.text.contains(why), "{block}: {rejected}");

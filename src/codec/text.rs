@@ -1,14 +1,17 @@
-//! `text/plain` form bodies: `name=value` lines. Owns decoding them, and writing them anew when a field changes.
+//! `text/plain` form bodies: `name=value` lines. Owns decoding them, and writing changed lines in place. The format
+//! has no escapes, so not every value can be written in it.
+
+use std::ops::Range;
 
 use encoding_rs::Encoding;
 
 use crate::codec::Settings;
 use crate::codec::charset;
-use crate::codec::charset::CHARSET_FIELD;
 use crate::codec::rejected::Rejected;
+use crate::codec::urlencoded::looks_like_json;
+use crate::codec::urlencoded::nest;
 use crate::codec::urlencoded::short;
 use crate::codec::urlencoded::texts;
-use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
 use crate::model::flat::Flat;
 
@@ -28,64 +31,76 @@ pub fn decode(
             format!("The form has over {} bytes of fields.", limits.doc),
         ));
     }
-    let declared = body.strip_prefix(b"_charset_=").or_else(|| {
-        let at = memchr::memmem::find(body, b"\n_charset_=")?;
-        Some(&body[at + 1 + CHARSET_FIELD.len() + 1..])
-    });
-    let declared = declared.map(|rest| {
-        rest.split(|byte| *byte == b'\r' || *byte == b'\n')
-            .next()
-            .unwrap_or_default()
-    });
-    let charset = charset::of_body(declared, said, settings.charset)?;
-    let text = charset::decode(body, charset, || "The body".to_owned())?;
+    if looks_like_json(body) {
+        return Err(Rejected::malformed(
+            "The body looks like JSON, but its content type says text/plain; send JSON as application/json.",
+        ));
+    }
+    let entries = entries(body)?;
+    let charset = charset::of_body(declared(body, &entries)?, said, settings.charset)?;
     let mut flat = Flat::new(settings.hidden, body.len());
-    for (count, (name, value)) in pairs(&text)?.into_iter().enumerate() {
-        if count >= limits.fields {
-            return Err(Rejected::too_large(
-                "limits.fields",
-                format!("The form has more than {} fields.", limits.fields),
-            ));
+    for (entry, count) in entries.iter().zip(1..) {
+        let name = &body[entry.name.clone()];
+        if name.contains(&0) {
+            return Err(Rejected::malformed(format!(
+                "The name of field {count} has a NUL byte, where some programs end it."
+            )));
         }
-        if value.len() > limits.field {
-            let text = format!("Field `{}` has over {} bytes.", short(name), limits.field);
+        let name = charset::decode(name, charset, || format!("The name of field {count}"))?;
+        let place = || format!("Field `{}`", short(&name));
+        if entry.value.len() > limits.field {
+            let text = format!("{} has over {} bytes.", place(), limits.field);
             return Err(Rejected::too_large("limits.field", text));
         }
-        flat.push_text(name, &value);
+        let value = &body[entry.value.clone()];
+        flat.push_text(&name, &charset::decode(value, charset, place)?);
+        limits.check_counts(flat.len(), count)?;
     }
-    if settings.nested {
-        flat.nest().map_err(|name| {
-            Rejected::malformed(format!(
-                "The field `{}` cannot stand beside the others.",
-                short(&name)
-            ))
-        })?;
-    }
+    nest(&mut flat, settings.nested)?;
     Ok((flat, charset))
 }
 
-fn pairs(text: &str) -> Result<Vec<(&str, String)>, Rejected> {
-    // What looks like JSON is read as JSON by some backends, whatever its type says.
-    if text.trim_start().starts_with(['{', '[']) {
-        return Err(Rejected::malformed(
-            "The body is said to be text/plain but looks like JSON; send it as application/json.",
-        ));
+/// Where a field stands.
+struct Entry {
+    /// From its name to behind its last line break.
+    all: Range<usize>,
+    name: Range<usize>,
+    /// All its lines, without the last line break.
+    value: Range<usize>,
+}
+
+/// The value of `_charset_`, if the body has it.
+fn declared<'b>(body: &'b [u8], entries: &[Entry]) -> Result<Option<&'b [u8]>, Rejected> {
+    let mut named = entries
+        .iter()
+        .filter(|entry| charset::is_charset_field(&body[entry.name.clone()]))
+        .map(|entry| &body[entry.value.clone()]);
+    let first = named.next();
+    if named.any(|other| Some(other) != first) {
+        return Err(Rejected::malformed("The field `_charset_` is there twice."));
     }
-    let mut pairs: Vec<(&str, String)> = Vec::new();
-    let body = text
-        .strip_suffix("\r\n")
-        .or_else(|| text.strip_suffix('\n'))
-        .unwrap_or(text);
-    if body.is_empty() {
-        return Ok(pairs);
-    }
-    for line in body.split('\n') {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        match (line.split_once('='), pairs.last_mut()) {
-            (Some((name, value)), _) => pairs.push((name, value.to_owned())),
-            (None, Some((_, value))) => {
-                value.push_str("\r\n");
-                value.push_str(line);
+    Ok(first)
+}
+
+/// The fields of a body. In every charset that is taken, the bytes of `=` and of line breaks mean just these.
+fn entries(body: &[u8]) -> Result<Vec<Entry>, Rejected> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut from = 0;
+    while from < body.len() {
+        let end = memchr::memchr(b'\n', &body[from..]).map_or(body.len(), |at| from + at + 1);
+        let line = &body[from..end];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text_end = from + line.len();
+        match (memchr::memchr(b'=', line), entries.last_mut()) {
+            (Some(equals), _) => entries.push(Entry {
+                all: from..end,
+                name: from..from + equals,
+                value: from + equals + 1..text_end,
+            }),
+            (None, Some(entry)) => {
+                entry.all.end = end;
+                entry.value.end = text_end;
             }
             (None, None) => {
                 return Err(Rejected::malformed(
@@ -93,47 +108,97 @@ fn pairs(text: &str) -> Result<Vec<(&str, String)>, Rejected> {
                 ));
             }
         }
+        from = end;
     }
-    Ok(pairs)
+    Ok(entries)
 }
 
-/// Writes the body anew with its changed fields.
+/// Writes changed fields in place: a value stands where the old one stood, more values after the last, and a field
+/// that was not there at the end. Every other line stays as it came.
 ///
 /// # Errors
-/// 400 if the body was not read before.
-pub fn patch(
-    body: &[u8],
-    jdoc: &Jdoc,
-    charset: &'static Encoding,
-    settings: Settings<'_>,
-) -> Result<Vec<u8>, Rejected> {
-    let (flat, _) = decode(body, Some(charset), settings)?;
-    let mut doc = Doc::from(flat);
-    doc.apply(jdoc);
-    let mut out = String::new();
-    if let Doc::Flat(flat) = &doc {
-        for (name, items) in flat.fields() {
-            let values = jdoc.get(name).map_or_else(
-                || {
-                    items
-                        .iter()
-                        .filter_map(crate::model::doc::Item::text)
-                        .collect()
-                },
-                texts,
-            );
-            for value in values {
-                out.push_str(&format!("{name}={value}\r\n"));
+/// 400 if the body was not read before, or a name or value would be read as other fields.
+pub fn patch(body: &[u8], jdoc: &Jdoc, charset: &'static Encoding) -> Result<Vec<u8>, Rejected> {
+    let entries = entries(body)?;
+    let mut changes: Vec<(&str, std::vec::IntoIter<String>)> = jdoc
+        .iter()
+        .map(|(name, value)| (name.as_str(), texts(value).into_iter()))
+        .collect();
+    let owners: Vec<Option<usize>> = entries
+        .iter()
+        .map(|entry| {
+            let name = charset::decode(&body[entry.name.clone()], charset, String::new).ok()?;
+            changes.iter().position(|(known, _)| *known == name)
+        })
+        .collect();
+    let mut out = Vec::with_capacity(body.len() + 64);
+    for (at, (entry, owner)) in entries.iter().zip(&owners).enumerate() {
+        let Some(number) = *owner else {
+            out.extend_from_slice(&body[entry.all.clone()]);
+            continue;
+        };
+        let name = &body[entry.name.clone()];
+        if let Some(text) = changes[number].1.next() {
+            let text = encode(&text, charset)?;
+            if *text == body[entry.value.clone()] {
+                out.extend_from_slice(&body[entry.all.clone()]);
+            } else {
+                push_line(&mut out, name, &text);
+            }
+        }
+        if !owners[at + 1..].contains(owner) {
+            for text in changes[number].1.by_ref() {
+                push_line(&mut out, name, &encode(&text, charset)?);
             }
         }
     }
-    Ok(charset::encode(&out, charset).into_owned())
+    for (name, texts) in changes {
+        for text in texts {
+            push_line(
+                &mut out,
+                &encode_name(name, charset)?,
+                &encode(&text, charset)?,
+            );
+        }
+    }
+    Ok(out)
+}
+
+fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if out.last().is_some_and(|last| *last != b'\n') {
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(name);
+    out.push(b'=');
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn encode_name(name: &str, charset: &'static Encoding) -> Result<Vec<u8>, Rejected> {
+    if name.contains(['=', '\r', '\n', '\0']) {
+        return Err(Rejected::malformed(
+            "A new field's name cannot be written into a text/plain form; send the form in another encoding.",
+        ));
+    }
+    Ok(charset::encode(name, charset).into_owned())
+}
+
+fn encode(value: &str, charset: &'static Encoding) -> Result<Vec<u8>, Rejected> {
+    // A later line with `=` would be a field of its own.
+    if value.split('\n').skip(1).any(|line| line.contains('=')) {
+        return Err(Rejected::malformed(
+            "A new value has a line with `=`, which would be another field in a text/plain form; send the form in another \
+             encoding.",
+        ));
+    }
+    Ok(charset::encode(value, charset).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::Limits;
+    use crate::model::doc::Doc;
     use crate::model::hidden::Hidden;
     use serde_json::json;
     use std::sync::Arc;
@@ -153,9 +218,46 @@ mod tests {
         let expected = json!({"a": "1", "t": "line one\r\nline two", "b": "x=y"});
         assert_eq!(Doc::from(flat).visible_value(None), expected);
         let jdoc: Jdoc = serde_json::from_value(json!({"a": null, "c": 2})).expect("an object");
-        let patched = patch(body, &jdoc, charset, settings).expect("good");
+        let patched = patch(body, &jdoc, charset).expect("good");
         assert_eq!(patched, b"t=line one\r\nline two\r\nb=x=y\r\nc=2\r\n");
-        assert!(decode(b"no field\r\n", None, settings).is_err());
+        for (body, why) in [
+            (&b"no field\r\n"[..], "first line"),
+            (b"{\"a\": \"b=c\"}", "looks like JSON"),
+            (b" [ {\"a\": \"b=c\"}]", "looks like JSON"),
+            (b"a\0b=1", "NUL"),
+            (b"_charset_=utf-8\n_Charset_=sjis\n", "twice"),
+            (b"a=\xe9", "not UTF-8"),
+        ] {
+            let rejected = decode(body, None, settings).expect_err(why);
+            assert!(rejected.text.contains(why), "{rejected}");
+        }
         assert!(decode(b"", None, settings).is_ok());
+    }
+
+    #[test]
+    fn only_changed_lines_are_rewritten() {
+        for (body, jdoc, expected) in [
+            ("a=1\nb=2\n\nx", json!({"a": "3"}), "a=3\r\nb=2\n\nx"),
+            (
+                "a=1\r\nb=2\r\na=3",
+                json!({"a": ["1", "9", "8"]}),
+                "a=1\r\nb=2\r\na=9\r\na=8\r\n",
+            ),
+            ("a=1", json!({"c": 3}), "a=1\r\nc=3\r\n"),
+            ("", json!({"c": "x\ny"}), "c=x\ny\r\n"),
+            ("a=1\nb=2\na=4\n", json!({"a": null}), "b=2\n"),
+        ] {
+            let jdoc: Jdoc = serde_json::from_value(jdoc).expect("an object");
+            let patched = patch(body.as_bytes(), &jdoc, encoding_rs::UTF_8).expect("good");
+            assert_eq!(String::from_utf8_lossy(&patched), expected, "{body}");
+        }
+        for jdoc in [
+            json!({"a": "x\r\nadmin=1"}),
+            json!({"a=b": 1}),
+            json!({"a\n": 1}),
+        ] {
+            let jdoc: Jdoc = serde_json::from_value(jdoc).expect("an object");
+            assert!(patch(b"a=1", &jdoc, encoding_rs::UTF_8).is_err());
+        }
     }
 }

@@ -1,67 +1,93 @@
-//! `content-encoding` of submissions: gzip, br, zstd. Owns unpacking a stream within a limit, and refusing what
-//! follows the end of the packed data; the packed bytes themselves go to the backend as they came.
+//! `content-encoding` of submissions: gzip, br, zstd. Owns unpacking a stream within a limit, piece by piece so that
+//! a bomb costs no memory, and refusing what follows the end of the packed data. What goes on to the backend is the
+//! unpacked body: many a backend ignores `content-encoding` on requests and would find other fields in the packed
+//! bytes than the hooks saw.
 
 use std::fmt;
 use std::io;
 use std::io::Write;
 
+use brotli_decompressor::BrotliDecompressStream;
+use brotli_decompressor::BrotliResult;
+use brotli_decompressor::BrotliState;
+use brotli_decompressor::StandardAlloc;
 use zstd::stream::raw::Operation;
 
 use crate::codec::rejected::Rejected;
 
+/// How much a body may unpack to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of unpacked body.
+    pub body: u64,
+    /// How many times as long as the packed body it may be; a first MiB is free, since small forms pack well.
+    pub ratio: u64,
+}
+
 /// Unpacks a body piece by piece.
 pub struct Unpacker {
     inner: Inner,
-    limit: u64,
-    taken: u64,
+    bounds: Bounds,
+    /// Packed bytes used.
+    used: u64,
+    /// Unpacked bytes given.
+    given: u64,
 }
 
 enum Inner {
     Gzip(flate2::write::GzDecoder<Vec<u8>>),
-    Brotli(Box<brotli_decompressor::DecompressorWriter<Vec<u8>>>),
+    Brotli(Box<Brotli>),
     Zstd(Zstd),
+}
+
+type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
+
+struct Brotli {
+    state: State,
+    total: usize,
+    ended: bool,
 }
 
 /// zstd's own writer does not say whether the frame has ended, so its raw decoder is driven here.
 struct Zstd {
     decoder: zstd::stream::raw::Decoder<'static>,
-    out: Vec<u8>,
     ended: bool,
 }
+
+/// One step of a decoder: how many packed bytes it took, and what came out.
+type Step = (usize, Vec<u8>);
 
 /// RFC 8878, section 3.1.1.1.2: a decoder should take windows of up to 8 MiB, and need not take more.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// The largest piece that is given out at a time.
+const PIECE: usize = 32 << 10;
+
+/// Unpacked bytes that no ratio is asked of.
+const FREE: u64 = 1 << 20;
+
 impl fmt::Debug for Unpacker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unpacker")
-            .field("taken", &self.taken)
+            .field("used", &self.used)
+            .field("given", &self.given)
             .finish_non_exhaustive()
     }
 }
-
-/// How many packed bytes are unpacked at a time, so that a bomb is noticed before it is large.
-const STEP: usize = 8 << 10;
 
 impl Unpacker {
     /// An unpacker for the value of `content-encoding`; `None` for `identity`.
     ///
     /// # Errors
     /// 415 for an encoding that is not spoken here.
-    pub fn new(encoding: &str, limit: u64) -> Result<Option<Self>, Rejected> {
+    pub fn new(encoding: &str, bounds: Bounds) -> Result<Option<Self>, Rejected> {
         let inner = match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => return Ok(None),
             "gzip" | "x-gzip" => Inner::Gzip(flate2::write::GzDecoder::new(Vec::new())),
-            "br" => Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(
-                Vec::new(),
-                4096,
-            ))),
-            "zstd" => {
-                let zstd = Zstd::new();
-                Inner::Zstd(
-                    zstd.map_err(|_| Rejected::unsupported("zstd cannot be unpacked here."))?,
-                )
-            }
+            "br" => Inner::Brotli(Box::new(Brotli::new())),
+            "zstd" => Inner::Zstd(
+                Zstd::new().map_err(|_| Rejected::unsupported("zstd cannot be unpacked here."))?,
+            ),
             other => {
                 let shown: String = other
                     .chars()
@@ -76,79 +102,97 @@ impl Unpacker {
         };
         Ok(Some(Self {
             inner,
-            limit,
-            taken: 0,
+            bounds,
+            used: 0,
+            given: 0,
         }))
     }
 
-    /// Unpacks more.
+    /// The next piece that `packed` unpacks to; what was used is taken off its front. `None` when all of it was used
+    /// and nothing more comes of it.
     ///
     /// # Errors
-    /// 400 for broken data, 413 over the limit.
-    pub fn push(&mut self, packed: &[u8]) -> Result<Vec<u8>, Rejected> {
-        let mut out = Vec::new();
-        for step in packed.chunks(STEP) {
-            self.write(step)?;
-            let buffer = self.inner.buffer();
-            self.taken += u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-            out.append(buffer);
-            if self.taken > self.limit {
-                let text = format!("The body unpacks to more than {} bytes.", self.limit);
-                return Err(Rejected::too_large("limits.body", text));
+    /// 400 for broken data and for what follows its end, 413 over a limit.
+    pub fn next(&mut self, packed: &mut &[u8]) -> Result<Option<Vec<u8>>, Rejected> {
+        loop {
+            let (used, piece) = self.inner.step(packed).map_err(|_| self.broken())?;
+            *packed = &packed[used..];
+            self.used += u64::try_from(used).unwrap_or(u64::MAX);
+            if !piece.is_empty() {
+                return self.checked(piece).map(Some);
+            }
+            if packed.is_empty() {
+                return Ok(None);
+            }
+            if used == 0 {
+                return Err(Rejected::malformed(format!(
+                    "There is data after the end of the packed body (from byte {}).",
+                    self.used + 1
+                )));
             }
         }
-        Ok(out)
-    }
-
-    fn write(&mut self, mut packed: &[u8]) -> Result<(), Rejected> {
-        while !packed.is_empty() {
-            let written = self.inner.write(packed).map_err(|_| broken())?;
-            if written == 0 {
-                return Err(Rejected::malformed(
-                    "There is data after the end of the packed body.",
-                ));
-            }
-            packed = &packed[written..];
-        }
-        Ok(())
     }
 
     /// Ends the body; what is left of it.
     ///
     /// # Errors
-    /// 400 if the packed data breaks off.
+    /// 400 if the packed data breaks off, 413 over a limit.
     pub fn finish(mut self) -> Result<Vec<u8>, Rejected> {
-        let mut rest = self.inner.finish().map_err(|_| broken())?;
-        self.taken += u64::try_from(rest.len()).unwrap_or(u64::MAX);
-        if self.taken > self.limit {
-            rest.clear();
-            return Err(Rejected::too_large(
-                "limits.body",
-                format!("The body unpacks to more than {} bytes.", self.limit),
-            ));
-        }
-        Ok(rest)
+        let rest = self.inner.finish().map_err(|_| self.broken())?;
+        self.checked(rest)
     }
-}
 
-fn broken() -> Rejected {
-    Rejected::malformed("The body is not packed as its content encoding says, or it breaks off.")
+    /// All that a packed body in memory unpacks to.
+    ///
+    /// # Errors
+    /// As for [`Unpacker::next`] and [`Unpacker::finish`].
+    pub fn whole(mut self, mut packed: &[u8]) -> Result<Vec<u8>, Rejected> {
+        let mut out = Vec::new();
+        while let Some(mut piece) = self.next(&mut packed)? {
+            out.append(&mut piece);
+        }
+        out.append(&mut self.finish()?);
+        Ok(out)
+    }
+
+    fn checked(&mut self, piece: Vec<u8>) -> Result<Vec<u8>, Rejected> {
+        let Bounds { body, ratio } = self.bounds;
+        self.given += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        if self.given > body {
+            let text = format!("The body unpacks to more than {body} bytes.");
+            return Err(Rejected::too_large("limits.body", text));
+        }
+        if self.given > FREE.max(self.used.saturating_mul(ratio)) {
+            let text = format!(
+                "The body unpacks to more than {ratio} times its packed length; send it unpacked."
+            );
+            return Err(Rejected::too_large("limits.unpack_ratio", text));
+        }
+        Ok(piece)
+    }
+
+    fn broken(&self) -> Rejected {
+        Rejected::malformed(format!(
+            "The body is not packed as its content encoding says, or it breaks off (near packed byte {}).",
+            self.used + 1
+        ))
+    }
 }
 
 impl Inner {
-    fn write(&mut self, packed: &[u8]) -> io::Result<usize> {
+    fn step(&mut self, packed: &[u8]) -> io::Result<Step> {
         match self {
-            Self::Gzip(decoder) => decoder.write(packed),
-            Self::Brotli(decoder) => decoder.write(packed),
-            Self::Zstd(zstd) => zstd.write(packed),
-        }
-    }
-
-    fn buffer(&mut self) -> &mut Vec<u8> {
-        match self {
-            Self::Gzip(decoder) => decoder.get_mut(),
-            Self::Brotli(decoder) => decoder.get_mut(),
-            Self::Zstd(zstd) => &mut zstd.out,
+            Self::Gzip(decoder) => {
+                // One write fills the decoder's own buffer of 32 KiB at most once.
+                let used = if packed.is_empty() {
+                    0
+                } else {
+                    decoder.write(packed)?
+                };
+                Ok((used, std::mem::take(decoder.get_mut())))
+            }
+            Self::Brotli(brotli) => brotli.step(packed),
+            Self::Zstd(zstd) => zstd.step(packed),
         }
     }
 
@@ -158,13 +202,48 @@ impl Inner {
                 decoder.try_finish()?;
                 Ok(std::mem::take(decoder.get_mut()))
             }
-            Self::Brotli(decoder) => {
-                decoder.close()?;
-                Ok(std::mem::take(decoder.get_mut()))
-            }
-            Self::Zstd(zstd) if zstd.ended => Ok(std::mem::take(&mut zstd.out)),
-            Self::Zstd(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Self::Brotli(brotli) if brotli.ended => Ok(Vec::new()),
+            Self::Zstd(zstd) if zstd.ended => Ok(Vec::new()),
+            Self::Brotli(_) | Self::Zstd(_) => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+}
+
+impl Brotli {
+    fn new() -> Self {
+        let alloc = StandardAlloc::default;
+        Self {
+            // Strict: windows of up to 16 MiB as in RFC 7932, not the extension's up to 1 GiB.
+            state: State::new_strict(alloc(), alloc(), alloc()),
+            total: 0,
+            ended: false,
+        }
+    }
+
+    fn step(&mut self, packed: &[u8]) -> io::Result<Step> {
+        if self.ended {
+            return Ok((0, Vec::new()));
+        }
+        let mut out = vec![0; PIECE];
+        let (mut left, mut used) = (packed.len(), 0);
+        let (mut room, mut written) = (out.len(), 0);
+        let result = BrotliDecompressStream(
+            &mut left,
+            &mut used,
+            packed,
+            &mut room,
+            &mut written,
+            &mut out,
+            &mut self.total,
+            &mut self.state,
+        );
+        match result {
+            BrotliResult::ResultFailure => return Err(io::ErrorKind::InvalidData.into()),
+            BrotliResult::ResultSuccess => self.ended = true,
+            BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+        }
+        out.truncate(written);
+        Ok((used, out))
     }
 }
 
@@ -174,34 +253,19 @@ impl Zstd {
         decoder.set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
         Ok(Self {
             decoder,
-            out: Vec::new(),
             ended: false,
         })
     }
 
-    /// How many bytes were taken; 0 after the end of the frame.
-    fn write(&mut self, packed: &[u8]) -> io::Result<usize> {
-        let mut taken = 0;
-        let mut buffer = [0; 16 << 10];
-        while taken < packed.len() && !self.ended {
-            taken += self.step(&packed[taken..], &mut buffer)?;
+    fn step(&mut self, packed: &[u8]) -> io::Result<Step> {
+        if self.ended {
+            return Ok((0, Vec::new()));
         }
-        // What the decoder still holds comes out without more input.
-        while !self.ended {
-            let before = self.out.len();
-            self.step(&[], &mut buffer)?;
-            if self.out.len() == before {
-                break;
-            }
-        }
-        Ok(taken)
-    }
-
-    fn step(&mut self, packed: &[u8], buffer: &mut [u8]) -> io::Result<usize> {
-        let status = self.decoder.run_on_buffers(packed, buffer)?;
-        self.out.extend_from_slice(&buffer[..status.bytes_written]);
+        let mut out = vec![0; PIECE];
+        let status = self.decoder.run_on_buffers(packed, &mut out)?;
         self.ended = status.remaining == 0;
-        Ok(status.bytes_read)
+        out.truncate(status.bytes_written);
+        Ok((status.bytes_read, out))
     }
 }
 
@@ -216,10 +280,17 @@ mod tests {
     }
 
     fn unpack(encoding: &str, packed: &[u8], step: usize, limit: u64) -> Result<Vec<u8>, Rejected> {
-        let mut unpacker = Unpacker::new(encoding, limit)?.expect("not identity");
+        let bounds = Bounds {
+            body: limit,
+            ratio: 200,
+        };
+        let mut unpacker = Unpacker::new(encoding, bounds)?.expect("not identity");
         let mut out = Vec::new();
-        for chunk in packed.chunks(step) {
-            out.extend(unpacker.push(chunk)?);
+        for mut chunk in packed.chunks(step) {
+            while let Some(piece) = unpacker.next(&mut chunk)? {
+                assert!(piece.len() <= 2 * PIECE, "a piece of {}", piece.len());
+                out.extend(piece);
+            }
         }
         out.extend(unpacker.finish()?);
         Ok(out)
@@ -274,17 +345,38 @@ mod tests {
 
     #[test]
     fn a_bomb_is_noticed() {
-        let bomb = gzip(&vec![0; 10 << 20]);
-        assert!(bomb.len() < 20_000);
-        let rejected = unpack("gzip", &bomb, usize::MAX, 100_000).expect_err("too large");
-        assert_eq!(
-            (rejected.status, rejected.limit),
-            (413, Some("limits.body"))
+        let zeros = vec![0; 10 << 20];
+        let zstd = zstd::encode_all(zeros.as_slice(), 3).expect("packs");
+        for (encoding, bomb) in [("gzip", gzip(&zeros)), ("zstd", zstd)] {
+            assert!(bomb.len() < 20_000);
+            for (limit, name) in [(100_000, "limits.body"), (1 << 30, "limits.unpack_ratio")] {
+                for step in [1, usize::MAX] {
+                    let rejected = unpack(encoding, &bomb, step, limit).expect_err("too large");
+                    assert_eq!(
+                        (rejected.status, rejected.limit),
+                        (413, Some(name)),
+                        "{encoding}"
+                    );
+                }
+            }
+        }
+        let small = gzip(&vec![b'a'; 1 << 19]);
+        assert!(
+            unpack("gzip", &small, 7, 1 << 20).is_ok(),
+            "small forms may pack well"
         );
-        assert_eq!(
-            Unpacker::new("deflate", 1).expect_err("unknown").status,
-            415
-        );
-        assert!(Unpacker::new("identity", 1).expect("known").is_none());
+    }
+
+    #[test]
+    fn encodings_are_known_or_refused() {
+        let bounds = Bounds { body: 1, ratio: 1 };
+        for unknown in ["deflate", "gzip, gzip", "gzip, identity", "compress"] {
+            let rejected = Unpacker::new(unknown, bounds).expect_err(unknown);
+            assert_eq!(rejected.status, 415);
+        }
+        for none in ["identity", "", " Identity "] {
+            assert!(Unpacker::new(none, bounds).expect("known").is_none());
+        }
+        assert!(Unpacker::new(" GZip ", bounds).expect("known").is_some());
     }
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::codec::Settings;
 use crate::codec::charset;
-use crate::codec::charset::CHARSET_FIELD;
 use crate::codec::rejected::Rejected;
 use crate::model::doc::Jdoc;
 use crate::model::doc::scalar_text;
@@ -30,26 +29,17 @@ pub fn decode(
             format!("The form has over {} bytes of fields.", limits.doc),
         ));
     }
-    if let Some(at) = memchr::memchr(b';', body) {
-        return Err(Rejected::malformed(format!(
-            "A bare `;` (at byte {}) separates fields for some programs and not for others; send it as %3B.",
-            at + 1
-        )));
-    }
+    one_reading(body)?;
     let declared = declared(body)?;
     let charset = charset::of_body(declared.as_deref(), said, settings.charset)?;
     let mut flat = Flat::new(settings.hidden, body.len());
     let (mut name_room, mut value_room) = (Vec::new(), Vec::new());
-    let mut count = 0;
-    for pair in pairs(body) {
-        count += 1;
-        if count > limits.fields {
-            let text = format!("The form has more than {} fields.", limits.fields);
-            return Err(Rejected::too_large("limits.fields", text));
-        }
-        let (name, value) = split(pair);
+    for (pair, count) in pairs(body).zip(1..) {
+        let (raw_name, value) = split(pair);
         let place = || format!("The name of field {count}");
-        let name = charset::decode(unescape(name, &mut name_room, place)?, charset, place)?;
+        let name = unescape(raw_name, &mut name_room, place)?;
+        check_name(name, raw_name, count)?;
+        let name = charset::decode(name, charset, place)?;
         let place = || format!("Field `{}`", short(&name));
         let value = unescape(value, &mut value_room, place)?;
         if value.len() > limits.field {
@@ -57,64 +47,130 @@ pub fn decode(
             return Err(Rejected::too_large("limits.field", text));
         }
         flat.push_text(&name, &charset::decode(value, charset, place)?);
+        limits.check_counts(flat.len(), count)?;
     }
-    if declared.is_none() && flat.has(CHARSET_FIELD) {
+    nest(&mut flat, settings.nested)?;
+    Ok((flat, charset))
+}
+
+/// Shows bracketed names nested, where the form wants that.
+///
+/// # Errors
+/// 400 if a name cannot stand beside the others.
+pub fn nest(flat: &mut Flat, wanted: bool) -> Result<(), Rejected> {
+    if !wanted {
+        return Ok(());
+    }
+    flat.nest().map_err(|name| {
+        Rejected::malformed(format!(
+            "The field `{}` cannot stand beside the others.",
+            short(&name)
+        ))
+    })
+}
+
+/// Refuses what some programs would not read as an urlencoded form, or with other borders between its fields.
+fn one_reading(body: &[u8]) -> Result<(), Rejected> {
+    if let Some(at) = memchr::memchr(b';', body) {
+        return Err(Rejected::malformed(format!(
+            "A bare `;` (at byte {}) separates fields for some programs and not for others; send it as %3B.",
+            at + 1
+        )));
+    }
+    if looks_like_json(body) {
+        return Err(Rejected::malformed(
+            "The body looks like JSON, but its content type says application/x-www-form-urlencoded; send JSON as \
+             application/json, or a `{` at the front as %7B.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a program that reads JSON whatever the content type says would find some. No browser sends a form like
+/// this, unless a field of a text/plain form is named so.
+#[must_use]
+pub fn looks_like_json(body: &[u8]) -> bool {
+    let bom = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match bom.trim_ascii_start().split_first() {
+        Some((b'{', _)) => true,
+        Some((b'[', rest)) => matches!(rest.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')),
+        _ => false,
+    }
+}
+
+fn check_name(name: &[u8], raw: &[u8], count: usize) -> Result<(), Rejected> {
+    if name.contains(&0) {
+        return Err(Rejected::malformed(format!(
+            "The name of field {count} has a NUL byte, where some programs end it."
+        )));
+    }
+    if charset::is_charset_field(name) && name != raw {
         return Err(Rejected::malformed(
             "The name `_charset_` must be sent as it is, without percent-encoding.",
         ));
     }
-    if settings.nested {
-        flat.nest().map_err(|name| {
-            Rejected::malformed(format!(
-                "The field `{}` cannot stand beside the others.",
-                short(&name)
-            ))
-        })?;
-    }
-    Ok((flat, charset))
+    Ok(())
 }
 
 /// Writes changed fields in place: a value stands where the old one stood, more values after the last, and a field
-/// that was not there at the end. Values that do not change keep their bytes.
+/// that was not there at the end. Values that do not change keep their bytes, and so does everything between fields.
 #[must_use]
 pub fn patch(body: &[u8], jdoc: &Jdoc, charset: &'static Encoding) -> Vec<u8> {
     let mut changes: Vec<Change> = jdoc
         .iter()
         .map(|(name, value)| Change::new(name, value))
         .collect();
-    let mut out: Vec<u8> = Vec::with_capacity(body.len() + 64);
-    let last = last_places(body, &changes, charset);
-    for (at, pair) in pairs(body).enumerate() {
-        let (name, value) = split(pair);
-        let Some(number) = changes
-            .iter()
-            .position(|change| change.is_for(name, charset))
-        else {
-            push_pair(&mut out, &[pair]);
+    let segments: Vec<&[u8]> = body.split(|byte| *byte == b'&').collect();
+    // Which segment is which change's: names are decoded once.
+    let owners: Vec<Option<usize>> = segments
+        .iter()
+        .map(|segment| owner(segment, &changes, charset))
+        .collect();
+    let mut last = vec![None; changes.len()];
+    for (at, number) in owners.iter().enumerate() {
+        if let Some(number) = number {
+            last[*number] = Some(at);
+        }
+    }
+    let mut out: Vec<Vec<u8>> = Vec::with_capacity(segments.len() + changes.len());
+    for (at, (segment, number)) in segments.iter().zip(owners).enumerate() {
+        let Some(number) = number else {
+            out.push(segment.to_vec());
             continue;
         };
+        let (name, value) = split(segment);
         let change = &mut changes[number];
         if let Some(text) = change.next() {
-            let now = decoded(value, charset);
-            if now.as_deref() == Some(text.as_str()) {
-                push_pair(&mut out, &[pair]);
+            if decoded(value, charset).as_deref() == Some(text.as_str()) {
+                out.push(segment.to_vec());
             } else {
-                push_pair(&mut out, &[name, b"=", &escape(&text, charset)]);
+                out.push([name, b"=", &escape(&text, charset)].concat());
             }
         }
         if last[number] == Some(at) {
             while let Some(text) = change.next() {
-                push_pair(&mut out, &[name, b"=", &escape(&text, charset)]);
+                out.push([name, b"=", &escape(&text, charset)].concat());
             }
         }
     }
     for change in &mut changes {
         let name = escape(&change.name, charset);
         while let Some(text) = change.next() {
-            push_pair(&mut out, &[&name, b"=", &escape(&text, charset)]);
+            // What is appended goes behind a last `&`, not behind a second one.
+            out.pop_if(|last| last.is_empty());
+            out.push([&name, &b"="[..], &escape(&text, charset)].concat());
         }
     }
-    out
+    out.join(&b'&')
+}
+
+/// The change that a segment of the body is for.
+fn owner(segment: &[u8], changes: &[Change], charset: &'static Encoding) -> Option<usize> {
+    if segment.is_empty() {
+        return None;
+    }
+    let name = decoded(split(segment).0, charset)?;
+    changes.iter().position(|change| change.name == name)
 }
 
 struct Change {
@@ -133,10 +189,6 @@ impl Change {
     fn next(&mut self) -> Option<String> {
         self.values.next()
     }
-
-    fn is_for(&self, name: &[u8], charset: &'static Encoding) -> bool {
-        decoded(name, charset).as_deref() == Some(self.name.as_str())
-    }
 }
 
 /// The texts of a jdoc value: none for `null`, one for a scalar, many for a list.
@@ -145,30 +197,6 @@ pub fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(list) => list.iter().filter_map(scalar_text).collect(),
         other => scalar_text(other).into_iter().collect(),
-    }
-}
-
-/// The last pair of each changed field.
-fn last_places(body: &[u8], changes: &[Change], charset: &'static Encoding) -> Vec<Option<usize>> {
-    let mut last = vec![None; changes.len()];
-    for (at, pair) in pairs(body).enumerate() {
-        let name = split(pair).0;
-        if let Some(number) = changes
-            .iter()
-            .position(|change| change.is_for(name, charset))
-        {
-            last[number] = Some(at);
-        }
-    }
-    last
-}
-
-fn push_pair(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    if !out.is_empty() {
-        out.push(b'&');
-    }
-    for part in parts {
-        out.extend_from_slice(part);
     }
 }
 
@@ -190,15 +218,12 @@ fn split(pair: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value of `_charset_`, if the body has it once.
+/// The value of `_charset_`, if the body has it.
 fn declared(body: &[u8]) -> Result<Option<Vec<u8>>, Rejected> {
-    if memchr::memmem::find(body, b"_charset_").is_none() {
-        return Ok(None);
-    }
-    let mut found = None;
+    let mut found: Option<Vec<u8>> = None;
     let named = pairs(body)
         .map(split)
-        .filter(|(name, _)| *name == CHARSET_FIELD.as_bytes());
+        .filter(|(name, _)| charset::is_charset_field(name));
     for (_, value) in named {
         let mut room = Vec::new();
         let value = unescape(value, &mut room, || "Field `_charset_`".to_owned())?.to_vec();
@@ -210,7 +235,8 @@ fn declared(body: &[u8]) -> Result<Option<Vec<u8>>, Rejected> {
     Ok(found)
 }
 
-/// Undoes `+` and `%XX`; in `room` if there are any.
+/// Undoes `+` and `%XX`; in `room` if there are any. A `%` without two hexadecimal digits is itself, as the URL
+/// standard says; only `%u` with four digits is read by some programs as a character.
 fn unescape<'b>(
     text: &'b [u8],
     room: &'b mut Vec<u8>,
@@ -228,19 +254,29 @@ fn unescape<'b>(
     let (mut from, mut to) = (0, 0);
     while let Some(found) = memchr::memchr(b'%', &room[from..]) {
         let at = from + found;
-        let decoded = text.get(at + 1..at + 3).and_then(hex).ok_or_else(|| {
-            let why = "has a `%` without two hexadecimal digits after it; send %25.";
-            Rejected::malformed(format!("{} {why}", what()))
-        })?;
+        let decoded = text.get(at + 1..at + 3).and_then(hex);
+        if decoded.is_none() && is_wide_escape(&text[at..]) {
+            return Err(Rejected::malformed(format!(
+                "{} has a `%u` with four digits, which is a character for some programs and not for others; send UTF-8 \
+                 bytes as %XX, or a `%` as %25.",
+                what()
+            )));
+        }
         room.copy_within(from..at, to);
         to += found;
-        room[to] = decoded;
-        (from, to) = (at + 3, to + 1);
+        room[to] = decoded.unwrap_or(b'%');
+        (from, to) = (if decoded.is_some() { at + 3 } else { at + 1 }, to + 1);
     }
     let rest = room.len() - from;
     room.copy_within(from.., to);
     room.truncate(to + rest);
     Ok(room)
+}
+
+/// `%uXXXX`.
+fn is_wide_escape(text: &[u8]) -> bool {
+    matches!(text, [b'%', b'u' | b'U', digits @ ..]
+        if digits.get(..4).is_some_and(|four| four.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn hex(pair: &[u8]) -> Option<u8> {
@@ -322,6 +358,16 @@ mod tests {
                 json!({"_charset_": "windows-1252", "a": "é"}),
             ),
             (
+                "a=%e9&_CHARSET_=iso-8859-1",
+                json!({"a": "é", "_CHARSET_": "iso-8859-1"}),
+            ),
+            (
+                "100%=a%zz%4&b=%&c=%%41",
+                json!({"100%": "a%zz%4", "b": "%", "c": "%A"}),
+            ),
+            ("[0]=x", json!({"[0]": "x"})),
+            ("c=%u00e&d=%U", json!({"c": "%u00e", "d": "%U"})),
+            (
                 "a=%93%FA&_charset_=Shift_JIS",
                 json!({"a": "日", "_charset_": "Shift_JIS"}),
             ),
@@ -334,9 +380,13 @@ mod tests {
     fn what_parsers_disagree_on_is_refused() {
         let limits = Limits::default();
         for (body, part) in [
-            ("a=%zz", "Field `a` has a `%`"),
-            ("a=%4", "Field `a` has a `%`"),
-            ("%=1", "The name of field 1"),
+            ("a=%u0041", "Field `a` has a `%u`"),
+            ("x=1&%u0041=1", "The name of field 2"),
+            ("x=1&city%00x=1", "field 2 has a NUL"),
+            ("{\"a\": 1}", "looks like JSON"),
+            ("\r\n {\"a\": \"b=c\"}", "looks like JSON"),
+            ("[{\"a\": 1}]", "looks like JSON"),
+            ("a=b&%5fCHARSET_=latin1", "without percent-encoding"),
             ("a=1;admin=1", "bare `;`"),
             ("a=%E9", "not UTF-8"),
             ("_charset_=utf-8&_charset_=latin1", "twice"),
@@ -359,11 +409,14 @@ mod tests {
         let limits = Limits {
             field: 3,
             fields: 2,
+            values: 3,
             doc: 12,
             ..Limits::default()
         };
+        assert!(read(b"a=1&b=2&a=3", &limits).is_ok());
         for (body, limit) in [
             ("a=1&b=2&c=3", "limits.fields"),
+            ("a=&a=&a=&a=", "limits.values"),
             ("a=1234", "limits.field"),
             ("aaaaaaaaaaa=1", "limits.doc"),
         ] {
@@ -395,6 +448,10 @@ mod tests {
             ("%61=1&b", json!({"a": "2", "b": "x"}), "%61=2&b=x"),
             ("", json!({"a": "1"}), "a=1"),
             ("a=x%20y", json!({"a": "x y"}), "a=x%20y"),
+            ("&a=1&&b=%zz&", json!({"a": 2}), "&a=2&&b=%zz&"),
+            ("a=1&&b=2", json!({"b": null}), "a=1&"),
+            ("a=1&", json!({"c": 3}), "a=1&c=3"),
+            ("a=1&a=2", json!({"a": []}), ""),
         ] {
             assert_eq!(patched(body, jdoc), expected, "{body}");
         }

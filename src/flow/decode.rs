@@ -19,9 +19,11 @@ use crate::codec::content_type::ContentType;
 use crate::codec::content_type::Format;
 use crate::codec::multipart::Scanner;
 use crate::codec::rejected::Rejected;
+use crate::codec::unpack::Bounds;
 use crate::codec::unpack::Unpacker;
 use crate::flow::submission::Source;
 use crate::flow::submission::Submission;
+use crate::flow::submission::forget_old_body;
 use crate::flow::submission::settings;
 use crate::model::doc::Doc;
 use crate::model::flat::Flat;
@@ -29,7 +31,6 @@ use crate::rules::form::Form;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
 use crate::wire::spool;
-use crate::wire::spool::Kept;
 use crate::wire::spool::Spool;
 
 /// How much of a body is taken in, and where it is kept.
@@ -83,7 +84,7 @@ pub async fn decode(
             Rejected::malformed("A GET form has no body; its fields are in the query.").into(),
         );
     } else if has_body {
-        read_body(&submission.head, body, intake, settings).await?
+        read_body(&mut submission.head, body, intake, settings).await?
     } else if is_get {
         let query = submission.head.uri.query().unwrap_or_default();
         let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
@@ -174,14 +175,7 @@ fn check_length(head: &Parts, most: u64) -> Result<(), Rejected> {
         ));
     }
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > most) {
-        return Err(too_large(most));
-    }
-    Ok(())
-}
-
-fn too_large(most: u64) -> Rejected {
-    Rejected::too_large("limits.body", format!("The form has over {most} bytes."))
+    within(length.unwrap_or_default(), most, "limits.body")
 }
 
 /// The one value of a header that changes how a body is read.
@@ -200,7 +194,7 @@ fn single<'h>(
 }
 
 async fn read_body(
-    head: &Parts,
+    head: &mut Parts,
     body: Paced,
     intake: &Intake,
     settings: Settings<'_>,
@@ -208,7 +202,15 @@ async fn read_body(
     let kind = content_type(&head.headers)?;
     let encoding = single(&head.headers, &header::CONTENT_ENCODING)?;
     let encoding = encoding.map(String::from_utf8_lossy).unwrap_or_default();
-    let unpacker = Unpacker::new(&encoding, intake.body)?;
+    let bounds = Bounds {
+        body: intake.body,
+        ratio: intake.limits.unpack_ratio,
+    };
+    let unpacker = Unpacker::new(&encoding, bounds)?;
+    if unpacker.is_some() {
+        // What goes on is the unpacked body: the backend must find in it what the hooks saw.
+        forget_old_body(&mut head.headers);
+    }
     match &kind.boundary {
         // On the heap, so that a form in memory has no room for it.
         Some(boundary) => {
@@ -240,21 +242,15 @@ async fn read_memory(
     } else {
         (doc_limit, "limits.doc")
     };
-    let came = gather(body, most, limit).await?;
-    let (body, packed) = match unpacker {
-        None => (came, None),
-        Some(mut unpacker) => {
-            let mut out = unpacker.push(&came)?;
-            out.append(&mut unpacker.finish()?);
-            (Bytes::from(out), Some(came))
-        }
+    let body = match unpacker {
+        None => gather(body, most, limit).await?,
+        Some(unpacker) => gather_unpacked(body, unpacker, most, limit).await?,
     };
     let (doc, charset) = decode_memory(&body, kind, settings)?;
     let source = Source::Memory {
         body,
         format: kind.format,
         charset,
-        packed,
     };
     Ok((doc, source))
 }
@@ -288,11 +284,7 @@ async fn gather(mut body: Paced, most: u64, limit: &'static str) -> Result<Bytes
     let mut length = 0_u64;
     while let Some(frame) = next_frame(&mut body).await? {
         length += u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        if length > most {
-            return Err(
-                Rejected::too_large(limit, format!("The form has over {most} bytes.")).into(),
-            );
-        }
+        within(length, most, limit)?;
         if first.is_empty() && all.is_empty() {
             first = frame;
             continue;
@@ -304,6 +296,38 @@ async fn gather(mut body: Paced, most: u64, limit: &'static str) -> Result<Bytes
         all.extend_from_slice(&frame);
     }
     Ok(if all.is_empty() { first } else { all.into() })
+}
+
+fn within(length: u64, most: u64, limit: &'static str) -> Result<(), Rejected> {
+    if length > most {
+        let text = format!("The form has over {most} bytes.");
+        return Err(Rejected::too_large(limit, text));
+    }
+    Ok(())
+}
+
+/// A packed body, unpacked as it comes; neither form may be over the limit.
+async fn gather_unpacked(
+    mut body: Paced,
+    mut unpacker: Unpacker,
+    most: u64,
+    limit: &'static str,
+) -> Result<Bytes, DecodeError> {
+    let mut all: Vec<u8> = Vec::new();
+    let mut came = 0_u64;
+    let length = |all: &Vec<u8>| u64::try_from(all.len()).unwrap_or(u64::MAX);
+    while let Some(frame) = next_frame(&mut body).await? {
+        came += u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        within(came, most, limit)?;
+        let mut rest = &frame[..];
+        while let Some(mut piece) = unpacker.next(&mut rest)? {
+            all.append(&mut piece);
+            within(length(&all), most, limit)?;
+        }
+    }
+    all.append(&mut unpacker.finish()?);
+    within(length(&all), most, limit)?;
+    Ok(all.into())
 }
 
 /// The next bytes of a body; trailers are nobody's field.
@@ -339,46 +363,36 @@ async fn read_multipart(
     settings: Settings<'_>,
 ) -> Result<(Doc, Source), DecodeError> {
     let mut scanner = Scanner::new(boundary, charset, settings);
-    let mut came = Spool::new(intake.spool.clone());
-    let mut content = unpacker.as_ref().map(|_| Spool::new(intake.spool.clone()));
+    let mut kept = Spool::new(intake.spool.clone());
+    let mut came = 0_u64;
     while let Some(frame) = next_frame(&mut body).await? {
-        let length = came.length() + u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        if length > intake.body {
-            return Err(too_large(intake.body).into());
+        came += u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        within(came, intake.body, "limits.body")?;
+        let Some(unpacker) = &mut unpacker else {
+            keep(&mut scanner, &mut kept, frame).await?;
+            continue;
+        };
+        let mut rest = &frame[..];
+        while let Some(piece) = unpacker.next(&mut rest)? {
+            keep(&mut scanner, &mut kept, piece.into()).await?;
         }
-        match (&mut unpacker, &mut content) {
-            (Some(unpacker), Some(content)) => {
-                let plain = unpacker.push(&frame)?;
-                scanner.push(&plain)?;
-                content
-                    .push(plain.into())
-                    .await
-                    .map_err(DecodeError::Spool)?;
-            }
-            _ => scanner.push(&frame)?,
-        }
-        came.push(frame).await.map_err(DecodeError::Spool)?;
     }
-    if let (Some(unpacker), Some(content)) = (unpacker, &mut content) {
-        let plain = unpacker.finish()?;
-        scanner.push(&plain)?;
-        content
-            .push(plain.into())
-            .await
-            .map_err(DecodeError::Spool)?;
+    if let Some(unpacker) = unpacker {
+        keep(&mut scanner, &mut kept, unpacker.finish()?.into()).await?;
     }
     let read = scanner.finish()?;
     let source = Source::Multipart {
-        kept: came.finish().await.map_err(DecodeError::Spool)?,
+        kept: kept.finish().await.map_err(DecodeError::Spool)?,
         layout: read.layout,
-        unpacked: finish(content).await?,
     };
     Ok((Doc::from(read.flat), source))
 }
 
-async fn finish(content: Option<Spool>) -> Result<Option<Kept>, DecodeError> {
-    match content {
-        None => Ok(None),
-        Some(content) => content.finish().await.map(Some).map_err(DecodeError::Spool),
-    }
+async fn keep(
+    scanner: &mut Scanner<'_>,
+    kept: &mut Spool,
+    bytes: Bytes,
+) -> Result<(), DecodeError> {
+    scanner.push(&bytes)?;
+    kept.push(bytes).await.map_err(DecodeError::Spool)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use encoding_rs::Encoding;
+use http::HeaderMap;
 use http::HeaderValue;
 use http::header;
 use http::request::Parts;
@@ -84,25 +85,21 @@ pub enum Source {
     Nothing,
     /// The query of a GET form.
     Query(&'static Encoding),
-    /// A body in memory; `packed` is how it came if it came packed.
+    /// A body in memory, unpacked.
     Memory {
-        /// The body, unpacked.
+        /// The body.
         body: Bytes,
         /// Its format.
         format: Format,
         /// Its charset.
         charset: &'static Encoding,
-        /// As it came.
-        packed: Option<Bytes>,
     },
-    /// A multipart body; `unpacked` is its content if it came packed.
+    /// A multipart body, unpacked.
     Multipart {
-        /// As it came.
+        /// The body.
         kept: Kept,
         /// Where its parts are.
         layout: Layout,
-        /// Unpacked.
-        unpacked: Option<Kept>,
     },
 }
 
@@ -151,25 +148,25 @@ impl Submission {
                 body,
                 format,
                 charset,
-                ..
             } => patch_memory(&body, format, charset, &jdoc, settings)?.into(),
-            Source::Multipart {
-                kept,
-                layout,
-                unpacked,
-            } => {
+            Source::Multipart { kept, layout } => {
                 let pieces: Vec<Piece> = layout.patch(&jdoc)?;
-                unpacked.unwrap_or(kept).read_pieces(pieces).into()
+                kept.read_pieces(pieces).into()
             }
         };
-        // The length is that of the new body, which goes out unpacked.
-        head.headers.remove(header::CONTENT_LENGTH);
-        head.headers.remove(header::CONTENT_ENCODING);
-        // Sums of the old body would be wrong.
-        for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
-            head.headers.remove(name);
-        }
+        forget_old_body(&mut head.headers);
         Ok((head, body))
+    }
+}
+
+/// Takes off what is true only of the body as it came: another one goes on, with its own length and unpacked.
+pub(in crate::flow) fn forget_old_body(headers: &mut HeaderMap) {
+    let sums = ["content-md5", "digest", "content-digest", "repr-digest"];
+    for name in ["content-length", "content-encoding"]
+        .into_iter()
+        .chain(sums)
+    {
+        headers.remove(name);
     }
 }
 
@@ -177,7 +174,7 @@ impl Source {
     fn unchanged(self) -> Outgoing {
         match self {
             Self::Nothing | Self::Query(_) => Outgoing::Empty,
-            Self::Memory { body, packed, .. } => packed.unwrap_or(body).into(),
+            Self::Memory { body, .. } => body.into(),
             Self::Multipart { kept, .. } => kept.read().into(),
         }
     }
@@ -192,7 +189,7 @@ fn patch_memory(
 ) -> Result<Vec<u8>, Rejected> {
     match format {
         Format::Urlencoded => Ok(codec::urlencoded::patch(body, jdoc, charset)),
-        Format::Text => codec::text::patch(body, jdoc, charset, settings),
+        Format::Text => codec::text::patch(body, jdoc, charset),
         Format::Json => Ok(codec::json::patch(body, jdoc, settings.doc_path)),
         // Multipart bodies are kept apart; see `Source::Multipart`.
         Format::Multipart => Err(Rejected::malformed(
@@ -205,7 +202,8 @@ fn patch_query(head: &mut Parts, jdoc: &Jdoc, charset: &'static Encoding) -> Res
     let query = head.uri.query().unwrap_or_default();
     let patched = codec::urlencoded::patch(query.as_bytes(), jdoc, charset);
     let patched = String::from_utf8_lossy(&patched);
-    let target = format!("{}?{patched}", head.uri.path());
+    let mark = if patched.is_empty() { "" } else { "?" };
+    let target = format!("{}{mark}{patched}", head.uri.path());
     let target = target
         .parse()
         .map_err(|_| Rejected::malformed("The changed query is no longer a query."))?;

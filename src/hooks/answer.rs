@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::codec;
 use crate::codec::Settings;
+use crate::codec::unpack::Bounds;
 use crate::codec::unpack::Unpacker;
 use crate::model::hidden::Hidden;
 use crate::model::job::Finding;
@@ -170,6 +171,7 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
     let limits = codec::Limits {
         field: MAX_REPLY,
         fields: MAX_REPLY,
+        values: MAX_REPLY,
         doc: MAX_REPLY,
         depth: MAX_DEPTH,
         ..codec::Limits::default()
@@ -188,14 +190,15 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
 }
 
 fn unpacked(body: &Bytes, encoding: &str) -> Result<Bytes, Finding> {
-    let limit = u64::try_from(MAX_REPLY).unwrap_or(u64::MAX);
-    let wrong = |rejected: codec::rejected::Rejected| Finding::new("body", rejected.text);
-    let Some(mut unpacker) = Unpacker::new(encoding, limit).map_err(wrong)? else {
-        return Ok(body.clone());
+    let bounds = Bounds {
+        body: u64::try_from(MAX_REPLY).unwrap_or(u64::MAX),
+        ratio: u64::MAX,
     };
-    let mut out = unpacker.push(body).map_err(wrong)?;
-    out.append(&mut unpacker.finish().map_err(wrong)?);
-    Ok(out.into())
+    let wrong = |rejected: codec::rejected::Rejected| Finding::new("body", rejected.text);
+    match Unpacker::new(encoding, bounds).map_err(wrong)? {
+        None => Ok(body.clone()),
+        Some(unpacker) => Ok(unpacker.whole(body).map_err(wrong)?.into()),
+    }
 }
 
 /// A query may hold what is nobody's business.

@@ -334,8 +334,10 @@ fn redirect_hosts(table: &Table<'_>) -> Vec<String> {
 }
 
 fn charset(label: &str) -> Result<&'static Encoding, String> {
-    Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-        format!("`{label}` is not a charset of the web; write for example \"utf-8\", \"iso-8859-1\" or \"shift_jis\"")
+    let known = Encoding::for_label(label.as_bytes());
+    // Not those in which ASCII bytes can mean something else: browsers do not submit forms in them.
+    known.filter(|charset| charset.is_ascii_compatible()).ok_or_else(|| {
+        format!("`{label}` is not a charset of forms; write for example \"utf-8\", \"iso-8859-1\" or \"shift_jis\"")
     })
 }
 
