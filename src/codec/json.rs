@@ -14,15 +14,13 @@ use serde::de::SeqAccess;
 use serde::de::Visitor;
 use serde_json::Map;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::codec::Settings;
 use crate::codec::rejected::Rejected;
+use crate::codec::urlencoded::short;
 use crate::model::doc::Jdoc;
-use crate::model::hidden::Hidden;
 use crate::model::json_doc::JsonDoc;
-use crate::model::write::write_string;
-use crate::model::write::write_value;
+use crate::model::json_text;
 
 /// Checks a body and takes the doc out of it.
 ///
@@ -42,9 +40,15 @@ pub fn decode(body: &Bytes, settings: Settings<'_>) -> Result<JsonDoc, Rejected>
             error.valid_up_to() + 1
         ))
     })?;
+    if text.starts_with('\u{feff}') {
+        return Err(Rejected::malformed(
+            "The JSON body begins with a byte-order mark; send it without.",
+        ));
+    }
     let mut check = Check {
         settings,
         fields: 0,
+        values: 0,
         hides: false,
         limit: None,
     };
@@ -61,7 +65,14 @@ pub fn decode(body: &Bytes, settings: Settings<'_>) -> Result<JsonDoc, Rejected>
             None => Rejected::malformed(format!("The body is not usable JSON: {error}.")),
         });
     }
-    let doc = at_path(text, settings.doc_path).map_or_else(
+    let doc = json_text::at_path(text, settings.doc_path).map_err(|_| {
+        Rejected::malformed(format!(
+            "The JSON body has something else than objects on the way to `{}`, where the fields of this form are.",
+            short(&settings.doc_path.join("."))
+        ))
+    })?;
+    // Where there is nothing, the hooks are shown that there is nothing.
+    let doc = doc.map_or_else(
         || Bytes::from_static(b"{}"),
         |part| body.slice_ref(part.as_bytes()),
     );
@@ -80,6 +91,7 @@ fn capitalised(error: &serde_json::Error) -> String {
 struct Check<'a> {
     settings: Settings<'a>,
     fields: usize,
+    values: usize,
     hides: bool,
     limit: Option<&'static str>,
 }
@@ -93,6 +105,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        self.check.count_value()?;
         reader.deserialize_any(self)
     }
 }
@@ -151,10 +164,11 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         while let Some(name) = object.next_key_seed(Name)? {
             self.check.count()?;
             self.check.hides |= self.check.settings.hidden.covers(&name);
-            if let Some(again) = names.add(name) {
-                let shown: String = again.chars().take(40).collect();
+            let shown = short(&name);
+            if names.add(name) {
                 return Err(A::Error::custom(format_args!(
-                    "the key `{shown}` is there twice, and programs differ in which one counts"
+                    "the key `{shown}` is there twice (letter case does not tell keys apart everywhere), and programs \
+                     differ in which one counts"
                 )));
             }
             object.next_value_seed(Node {
@@ -180,6 +194,19 @@ impl Node<'_, '_> {
 }
 
 impl Check<'_> {
+    fn count_value<E: Error>(&mut self) -> Result<(), E> {
+        self.values += 1;
+        // The outermost value is not one of its own values.
+        let most = self.settings.limits.values;
+        if self.values > most.saturating_add(1) {
+            self.limit = Some("limits.values");
+            return Err(E::custom(format_args!(
+                "the JSON body has more than {most} values"
+            )));
+        }
+        Ok(())
+    }
+
     fn count<E: Error>(&mut self) -> Result<(), E> {
         self.fields += 1;
         let most = self.settings.limits.fields;
@@ -220,7 +247,7 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// The names of one object so far; looked through while few, hashed when many.
+/// The names of one object so far, without their letter case; looked through while few, hashed when many.
 #[derive(Default)]
 struct Names<'de> {
     few: Vec<Cow<'de, str>>,
@@ -228,81 +255,33 @@ struct Names<'de> {
 }
 
 impl<'de> Names<'de> {
-    /// Adds a name; gives it back if it is there already.
-    fn add(&mut self, name: Cow<'de, str>) -> Option<Cow<'de, str>> {
+    /// Adds a name; says whether it is there already.
+    fn add(&mut self, name: Cow<'de, str>) -> bool {
         const FEW: usize = 16;
+        let name = folded(name);
         if self.few.contains(&name) || self.many.contains(&name) {
-            return Some(name);
+            return true;
         }
         if self.few.len() < FEW {
             self.few.push(name);
         } else {
             self.many.insert(name);
         }
-        None
+        false
     }
 }
 
-/// Whether any member of a value is hidden.
-#[must_use]
-pub fn hides(value: &Value, hidden: &Hidden) -> bool {
-    match value {
-        Value::Object(object) => object
-            .iter()
-            .any(|(name, value)| hidden.covers(name) || hides(value, hidden)),
-        Value::Array(list) => list.iter().any(|value| hides(value, hidden)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+/// A name as programs see it that fold letter case: upper case first, since some letters (`ſ`, `K`) meet only there.
+fn folded(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.is_ascii() && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return name;
     }
+    let folded = name
+        .chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase);
+    Cow::Owned(folded.collect())
 }
-
-// === places ===
-
-/// One member of an object, as places in its text.
-struct Member<'t> {
-    name: Cow<'t, str>,
-    value: &'t str,
-}
-
-/// The members of an object; `None` if the text is not one.
-fn members(object: &str) -> Option<Vec<Member<'_>>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<Member<'de>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(name) = object.next_key_seed(Name)? {
-                let value: &'de RawValue = object.next_value()?;
-                members.push(Member {
-                    name,
-                    value: value.get(),
-                });
-            }
-            Ok(members)
-        }
-    }
-    serde_json::Deserializer::from_str(object)
-        .deserialize_map(Members)
-        .ok()
-}
-
-/// The text of the value that names lead to.
-fn at_path<'t>(text: &'t str, path: &[String]) -> Option<&'t str> {
-    let mut at = text.trim_matches([' ', '\t', '\r', '\n']);
-    for name in path {
-        let member = members(at)?
-            .into_iter()
-            .find(|member| member.name == name.as_str())?;
-        at = member.value;
-    }
-    Some(at)
-}
-
-// === merging ===
 
 /// Merges a jdoc into a body that has been decoded; `path` leads to the doc in it.
 #[must_use]
@@ -312,127 +291,15 @@ pub fn patch(body: &[u8], jdoc: &Jdoc, path: &[String]) -> Vec<u8> {
     for name in path.iter().rev() {
         changes = Map::from_iter([(name.clone(), Value::Object(changes))]);
     }
-    let inner = text.trim_matches([' ', '\t', '\r', '\n']);
-    let start = inner.as_ptr() as usize - text.as_ptr() as usize;
-    let mut out = Vec::with_capacity(text.len() + 64);
-    out.extend_from_slice(&text.as_bytes()[..start]);
-    merge(&mut out, inner, &changes);
-    out.extend_from_slice(&text.as_bytes()[start + inner.len()..]);
-    out
-}
-
-/// Writes `object` with `changes` merged in. A value that is not an object is replaced by one, as RFC 7396 says.
-fn merge(out: &mut Vec<u8>, object: &str, changes: &Map<String, Value>) {
-    let Some(members) = members(object) else {
-        write_value(
-            out,
-            &crate::model::doc::merged(&Value::Null, &Value::Object(changes.clone())),
-        );
-        return;
-    };
-    let layout = Layout::of(object, &members);
-    out.extend_from_slice(layout.before.as_bytes());
-    let mut written = 0;
-    for (member, place) in members.iter().zip(&layout.places) {
-        let change = changes.get(member.name.as_ref());
-        if change.is_some_and(Value::is_null) {
-            continue;
-        }
-        if written > 0 {
-            out.extend_from_slice(place.separator.as_bytes());
-        }
-        written += 1;
-        out.extend_from_slice(place.key.as_bytes());
-        match change {
-            None => out.extend_from_slice(member.value.as_bytes()),
-            Some(change) => merge_value(out, member.value, change),
-        }
-    }
-    let is_new = |name: &str| !members.iter().any(|member| member.name == name);
-    for (name, value) in changes
-        .iter()
-        .filter(|(name, value)| !value.is_null() && is_new(name))
-    {
-        if written > 0 {
-            out.extend_from_slice(layout.usual_separator.as_bytes());
-        }
-        written += 1;
-        write_string(out, name);
-        out.extend_from_slice(layout.colon.as_bytes());
-        write_value(out, &crate::model::doc::merged(&Value::Null, value));
-    }
-    out.extend_from_slice(layout.after.as_bytes());
-}
-
-fn merge_value(out: &mut Vec<u8>, now: &str, change: &Value) {
-    match change {
-        Value::Object(deeper) => merge(out, now, deeper),
-        // A value that is the same stays as it was written.
-        other if serde_json::from_str::<Value>(now).is_ok_and(|value| value == *other) => {
-            out.extend_from_slice(now.as_bytes());
-        }
-        other => write_value(out, other),
-    }
-}
-
-/// The text of an object around its members' values.
-struct Layout<'t> {
-    before: &'t str,
-    after: &'t str,
-    places: Vec<Place<'t>>,
-    usual_separator: &'t str,
-    colon: &'t str,
-}
-
-struct Place<'t> {
-    /// From the value before (or the brace) to the key: `, `.
-    separator: &'t str,
-    /// The key and its colon: `"a": `.
-    key: &'t str,
-}
-
-impl<'t> Layout<'t> {
-    fn of(object: &'t str, members: &[Member<'t>]) -> Self {
-        let offset = |part: &str| part.as_ptr() as usize - object.as_ptr() as usize;
-        let mut places: Vec<Place<'t>> = Vec::with_capacity(members.len());
-        let mut from = 1;
-        let mut before = &object[..1];
-        for member in members {
-            let value = offset(member.value);
-            // Between two values there is nothing but white space, a comma, the key and a colon.
-            let quote = object[from..value].find('"').map_or(value, |at| from + at);
-            if places.is_empty() {
-                before = &object[..quote];
-            }
-            places.push(Place {
-                separator: &object[from..quote],
-                key: &object[quote..value],
-            });
-            from = value + member.value.len();
-        }
-        if members.is_empty() {
-            from = object.len() - 1;
-            before = &object[..from];
-        }
-        // The first separator is what stands before the first key, which is no separator.
-        let usual_separator = places.get(1).map_or(",", |place| place.separator);
-        let colon = places.first().map_or(":", |place| {
-            &place.key[place.key.rfind('"').map_or(0, |at| at + 1)..]
-        });
-        Self {
-            before,
-            after: &object[from..],
-            places,
-            usual_separator,
-            colon,
-        }
-    }
+    json_text::merge(text, &changes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::Limits;
+    use crate::model::doc::Doc;
+    use crate::model::hidden::Hidden;
     use serde_json::json;
     use std::sync::Arc;
 
@@ -460,11 +327,15 @@ mod tests {
             " {\"a\": 12.50, \"big\": 12345678901234567890123, \"b\": [1, {\"c\": \"\\u00e9\"}]} ";
         let doc = read(body, &limits, &[]).expect("good");
         assert_eq!(doc.text(), body.trim().as_bytes());
-        assert!(!doc.hides());
-        assert!(
-            read(r#"{"x": [{"iban": 1}]}"#, &limits, &[])
-                .expect("good")
-                .hides()
+        let shown = |body: &str| {
+            let mut out = Vec::new();
+            Doc::from(read(body, &limits, &[]).expect("good")).write_json(&mut out, None);
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(shown(body), body.trim());
+        assert_eq!(
+            shown(r#"{"x": [{"iban": 1, "n": 1.0}]}"#),
+            r#"{"x":[{"n":1.0}]}"#
         );
         assert!(read("[1, 2]", &limits, &[]).is_ok());
     }
@@ -482,7 +353,17 @@ mod tests {
             ("{\"a\": \"\\ud800\"}", "hex escape"),
             ("{\"a\": 1e999}", "number out of range"),
             ("", "EOF"),
-            ("\u{feff}{}", "line 1"),
+            ("\u{feff}{}", "byte-order mark"),
+            (r#"{"email": 1, "Email": 2}"#, "`Email` is there twice"),
+            (r#"{"a": {"STRASSE": 1, "straße": 2}}"#, "is there twice"),
+            (r#"{"\u212a": 1, "k": 2}"#, "is there twice"),
+            (r#"{"ſ": 1, "S": 2}"#, "is there twice"),
+            ("{\"a\": \"\\udc00\\ud800\"}", "surrogate"),
+            ("{\"a\": Infinity}", "line 1"),
+            ("{\"a\": 01}", "line 1"),
+            ("{\"a\": +1}", "line 1"),
+            ("{\"a\": .5}", "line 1"),
+            ("{} // x", "trailing"),
             ("{\"a\": \"\u{1}\"}", "control"),
         ] {
             let rejected = read(body, &limits, &[]).expect_err(body);
@@ -528,54 +409,6 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_spliced_into_the_text() {
-        for (body, jdoc, expected) in [
-            (
-                r#"{"a": 12.50, "b": 2}"#,
-                json!({"b": 3}),
-                r#"{"a": 12.50, "b": 3}"#,
-            ),
-            (
-                r#"{"a":1,"b":2,"c":3}"#,
-                json!({"b": null}),
-                r#"{"a":1,"c":3}"#,
-            ),
-            (r#"{"a":1,"b":2}"#, json!({"a": null}), r#"{"b":2}"#),
-            (r#"{"a":1}"#, json!({"a": null}), r"{}"),
-            (r#"{"a":1}"#, json!({"a": null, "b": "x"}), r#"{"b":"x"}"#),
-            (r"{}", json!({"b": [1, "é"]}), r#"{"b":[1,"é"]}"#),
-            (r"{ }", json!({"b": 1}), r#"{ "b":1}"#),
-            (
-                "{\n  \"a\": 1,\n  \"b\": 2\n}\n",
-                json!({"c": 3}),
-                "{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}\n",
-            ),
-            (
-                r#"{"a": {"b": 1.10, "c": [ 1 ]}, "d": 1}"#,
-                json!({"a": {"b": null}}),
-                r#"{"a": {"c": [ 1 ]}, "d": 1}"#,
-            ),
-            (
-                r#"{"a": 5}"#,
-                json!({"a": {"b": {"c": null, "d": 1}}}),
-                r#"{"a": {"b":{"d":1}}}"#,
-            ),
-            (
-                r#"{"\u0061": "\u00e9", "x": 1}"#,
-                json!({"x": 2}),
-                r#"{"\u0061": "\u00e9", "x": 2}"#,
-            ),
-            (
-                r#"{"\u0061": 1.0}"#,
-                json!({"a": 1.0}),
-                r#"{"\u0061": 1.0}"#,
-            ),
-        ] {
-            assert_eq!(patched(body, jdoc, &[]), expected, "{body}");
-        }
-    }
-
-    #[test]
     fn a_doc_inside_a_body() {
         let path = ["variables".to_owned(), "input".to_owned()];
         let body = r#"{"query": "mutation", "variables": {"input": {"a": 1.0}, "x": 2}}"#;
@@ -587,13 +420,28 @@ mod tests {
             patched(body, json!({"b": 3}), &path).replace(",\"b\":", ", \"b\":"),
             expected
         );
-        assert_eq!(
-            read("{}", &Limits::default(), &path).expect("good").text(),
-            b"{}"
-        );
+        for body in [
+            "{}",
+            r#"{"variables": null}"#,
+            r#"{"variables": {"input": null}}"#,
+        ] {
+            let doc = read(body, &Limits::default(), &path).expect("good");
+            assert_eq!(doc.text(), b"{}");
+        }
         assert_eq!(
             patched("{}", json!({"b": 3}), &path),
             r#"{"variables":{"input":{"b":3}}}"#
         );
+        for body in [
+            "[]",
+            r#"{"variables": 5}"#,
+            r#"[{"variables": {"input": {}}}]"#,
+        ] {
+            let rejected = read(body, &Limits::default(), &path).expect_err(body);
+            assert!(
+                rejected.text.contains("on the way to `variables.input`"),
+                "{rejected}"
+            );
+        }
     }
 }

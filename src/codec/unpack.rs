@@ -11,6 +11,7 @@ use brotli_decompressor::BrotliDecompressStream;
 use brotli_decompressor::BrotliResult;
 use brotli_decompressor::BrotliState;
 use brotli_decompressor::StandardAlloc;
+use bytes::Bytes;
 use zstd::stream::raw::Operation;
 
 use crate::codec::rejected::Rejected;
@@ -142,19 +143,6 @@ impl Unpacker {
         self.checked(rest)
     }
 
-    /// All that a packed body in memory unpacks to.
-    ///
-    /// # Errors
-    /// As for [`Unpacker::next`] and [`Unpacker::finish`].
-    pub fn whole(mut self, mut packed: &[u8]) -> Result<Vec<u8>, Rejected> {
-        let mut out = Vec::new();
-        while let Some(mut piece) = self.next(&mut packed)? {
-            out.append(&mut piece);
-        }
-        out.append(&mut self.finish()?);
-        Ok(out)
-    }
-
     fn checked(&mut self, piece: Vec<u8>) -> Result<Vec<u8>, Rejected> {
         let Bounds { body, ratio } = self.bounds;
         self.given += u64::try_from(piece.len()).unwrap_or(u64::MAX);
@@ -177,6 +165,26 @@ impl Unpacker {
             self.used + 1
         ))
     }
+}
+
+/// A body that is whole already and at most `most` bytes long unpacked.
+///
+/// # Errors
+/// As for [`Unpacker::new`], [`Unpacker::next`] and [`Unpacker::finish`].
+pub fn whole(body: &Bytes, encoding: &str, most: u64) -> Result<Bytes, Rejected> {
+    let bounds = Bounds {
+        body: most,
+        ratio: u64::MAX,
+    };
+    let Some(mut unpacker) = Unpacker::new(encoding, bounds)? else {
+        return Ok(body.clone());
+    };
+    let (mut packed, mut out) = (&body[..], Vec::new());
+    while let Some(mut piece) = unpacker.next(&mut packed)? {
+        out.append(&mut piece);
+    }
+    out.append(&mut unpacker.finish()?);
+    Ok(out.into())
 }
 
 impl Inner {
@@ -365,6 +373,17 @@ mod tests {
             unpack("gzip", &small, 7, 1 << 20).is_ok(),
             "small forms may pack well"
         );
+    }
+
+    #[test]
+    fn a_whole_body_is_unpacked_at_once() {
+        let body = Bytes::from(gzip(&[b'a'; 100_000]));
+        assert_eq!(
+            whole(&body, "gzip", 100_000).map(|out| out.len()),
+            Ok(100_000)
+        );
+        assert!(whole(&body, "gzip", 99_999).is_err());
+        assert_eq!(whole(&body, "identity", 1), Ok(body.clone()));
     }
 
     #[test]

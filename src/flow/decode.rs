@@ -114,37 +114,26 @@ pub async fn decode_again(
             let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
             (Doc::from(flat), Source::Query(charset))
         }
-        Source::Memory {
-            body,
-            format,
-            packed,
-            ..
-        } => {
+        Source::Memory { body, format, .. } => {
             let (doc, charset) = decode_memory(&body, &content_type(&head.headers)?, settings)?;
             let source = Source::Memory {
                 body,
                 format,
                 charset,
-                packed,
             };
             (doc, source)
         }
-        Source::Multipart { kept, unpacked, .. } => {
+        Source::Multipart { kept, .. } => {
             let kind = content_type(&head.headers)?;
             let boundary = kind.boundary.as_deref().unwrap_or_default();
             let mut scanner = Scanner::new(boundary, kind.charset, settings);
-            let content = unpacked.as_ref().unwrap_or(&kept);
-            let mut reader = content.again().map_err(DecodeError::Spool)?.read();
+            let mut reader = kept.again().map_err(DecodeError::Spool)?.read();
             while let Some(bytes) = std::future::poll_fn(|cx| reader.poll_next(cx)).await {
                 scanner.push(&bytes.map_err(DecodeError::Spool)?)?;
             }
             let read = scanner.finish()?;
             let layout = read.layout;
-            let source = Source::Multipart {
-                kept,
-                layout,
-                unpacked,
-            };
+            let source = Source::Multipart { kept, layout };
             (Doc::from(read.flat), source)
         }
     };

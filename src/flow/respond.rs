@@ -223,13 +223,13 @@ fn entries(doc: &Doc) -> Vec<(String, String)> {
     let mut entries = Vec::new();
     for name in doc.visible_names() {
         let texts: Vec<String> = doc
-            .items(name)
+            .items(&name)
             .iter()
             .filter_map(Item::text)
             .filter(|text| !text.is_empty())
             .collect();
         if !texts.is_empty() {
-            entries.push((name.to_owned(), texts.join(", ")));
+            entries.push((name.into_owned(), texts.join(", ")));
         }
     }
     entries

@@ -129,7 +129,7 @@ impl Submission {
             source,
         } = self;
         let settings = settings(&form, limits);
-        let jdoc = flat_names(&doc, jdoc);
+        let jdoc = doc.flat_names(jdoc);
         if jdoc.is_empty() {
             return Ok((head, source.unchanged()));
         }
@@ -212,13 +212,4 @@ fn patch_query(head: &mut Parts, jdoc: &Jdoc, charset: &'static Encoding) -> Res
     head.uri = http::Uri::from_parts(parts)
         .map_err(|_| Rejected::malformed("The changed query is too long."))?;
     Ok(())
-}
-
-/// The changes under the names that the body uses: nested objects become bracketed names where the form shows
-/// bracketed names as nested objects.
-fn flat_names(doc: &Doc, jdoc: &Jdoc) -> Jdoc {
-    match doc {
-        Doc::Flat(flat) => flat.flattened(jdoc).into_owned(),
-        Doc::Json(_) => jdoc.clone(),
-    }
 }

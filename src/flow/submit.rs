@@ -18,7 +18,7 @@ use crate::backend;
 use crate::backend::BackendAnswer;
 use crate::backend::BackendError;
 use crate::codec::rejected::Rejected;
-use crate::codec::unpack::Unpacker;
+use crate::codec::unpack;
 use crate::flow::Gate;
 use crate::flow::Visit;
 use crate::flow::answer::Answer;
@@ -502,12 +502,7 @@ fn is_json(kind: &str) -> bool {
 
 /// A backend's answer as it was before it was packed; `None` if it cannot be unpacked.
 fn unpacked(bytes: &Bytes, encoding: Option<&str>) -> Option<Bytes> {
-    let Some(mut unpacker) = Unpacker::new(encoding.unwrap_or_default(), MAX_RESULT).ok()? else {
-        return Some(bytes.clone());
-    };
-    let mut out = unpacker.push(bytes).ok()?;
-    out.append(&mut unpacker.finish().ok()?);
-    Some(out.into())
+    unpack::whole(bytes, encoding.unwrap_or_default(), MAX_RESULT).ok()
 }
 
 /// The gateway's own answer where the submission stops; `None` where it goes on.

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::codec;
 use crate::codec::Settings;
-use crate::codec::unpack::Bounds;
-use crate::codec::unpack::Unpacker;
+use crate::codec::unpack;
 use crate::model::hidden::Hidden;
 use crate::model::job::Finding;
 use crate::model::job::Outcome;
@@ -190,15 +189,8 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
 }
 
 fn unpacked(body: &Bytes, encoding: &str) -> Result<Bytes, Finding> {
-    let bounds = Bounds {
-        body: u64::try_from(MAX_REPLY).unwrap_or(u64::MAX),
-        ratio: u64::MAX,
-    };
-    let wrong = |rejected: codec::rejected::Rejected| Finding::new("body", rejected.text);
-    match Unpacker::new(encoding, bounds).map_err(wrong)? {
-        None => Ok(body.clone()),
-        Some(unpacker) => Ok(unpacker.whole(body).map_err(wrong)?.into()),
-    }
+    let most = u64::try_from(MAX_REPLY).unwrap_or(u64::MAX);
+    unpack::whole(body, encoding, most).map_err(|rejected| Finding::new("body", rejected.text))
 }
 
 /// A query may hold what is nobody's business.

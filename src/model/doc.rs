@@ -2,6 +2,7 @@
 //! hidden fields, and changed by a jdoc. Its two shapes are [`Flat`] – fields as browsers send them – and
 //! [`JsonDoc`]; which bytes became which field, and back, is left to `codec`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -119,7 +120,7 @@ impl Doc {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         match self {
-            Self::Flat(flat) => flat.has(name),
+            Self::Flat(flat) => flat.has(name) || flat.has_nested(name),
             Self::Json(json) => json.value().get(name).is_some(),
         }
     }
@@ -134,10 +135,19 @@ impl Doc {
 
     /// The names of the fields that a hook may see, in order; nothing of a doc that is not an object.
     #[must_use]
-    pub fn visible_names(&self) -> Vec<&str> {
+    pub fn visible_names(&self) -> Vec<Cow<'_, str>> {
         match self {
-            Self::Flat(flat) => flat.visible_names(),
+            Self::Flat(flat) => flat.visible_names().into_iter().map(Cow::from).collect(),
             Self::Json(json) => json.visible_names(),
+        }
+    }
+
+    /// Changes under the names that the body uses.
+    #[must_use]
+    pub fn flat_names<'j>(&self, jdoc: &'j Jdoc) -> Cow<'j, Jdoc> {
+        match self {
+            Self::Flat(flat) => flat.flattened(jdoc),
+            Self::Json(_) => Cow::Borrowed(jdoc),
         }
     }
 
@@ -145,10 +155,8 @@ impl Doc {
     pub fn write_json(&self, out: &mut Vec<u8>, only: Option<&[String]>) {
         match self {
             Self::Flat(flat) if !flat.is_nested() => flat.write_json(out, only),
-            Self::Json(json) if only.is_none() && !json.hides() => {
-                out.extend_from_slice(json.text());
-            }
-            Self::Flat(_) | Self::Json(_) => write_value(out, &self.visible_value(only)),
+            Self::Flat(_) => write_value(out, &self.visible_value(only)),
+            Self::Json(json) => json.write_json(out, only),
         }
     }
 
@@ -157,7 +165,11 @@ impl Doc {
     pub fn visible_value(&self, only: Option<&[String]>) -> Value {
         let mut value = match self {
             Self::Flat(flat) => flat.to_value(),
-            Self::Json(json) => json.visible(),
+            Self::Json(json) => {
+                let mut text = Vec::new();
+                json.write_json(&mut text, only);
+                return serde_json::from_slice(&text).unwrap_or_default();
+            }
         };
         if let (Some(only), Value::Object(object)) = (only, &mut value) {
             object.retain(|name, _| only.contains(name));
@@ -169,16 +181,18 @@ impl Doc {
     pub fn set_typed(&mut self, name: &str, values: Vec<Value>) {
         match self {
             Self::Flat(flat) => Arc::make_mut(flat).set(name, values),
-            Self::Json(json) => Arc::make_mut(json).edit(|root| {
-                if let Some(slot) = root.get_mut(name) {
-                    // A list of one stays a list: that is what the backend gets.
-                    *slot = match (&*slot, values.as_slice()) {
-                        (Value::Array(_), [Value::Array(_)]) => one_or_list(values),
-                        (Value::Array(_), _) => Value::Array(values),
-                        _ => one_or_list(values),
-                    };
+            Self::Json(json) => {
+                // A list of one stays a list: that is what the backend gets.
+                let value = match (json.value().get(name), values.as_slice()) {
+                    (None, _) => return,
+                    (Some(Value::Array(_)), [Value::Array(_)]) => one_or_list(values),
+                    (Some(Value::Array(_)), _) => Value::Array(values),
+                    (Some(_), _) => one_or_list(values),
+                };
+                if !value.is_null() {
+                    Arc::make_mut(json).apply(&Jdoc::from_iter([(name.to_owned(), value)]));
                 }
-            }),
+            }
         }
     }
 
@@ -195,11 +209,7 @@ impl Doc {
                     flat.set(name, list_of(value));
                 }
             }
-            Self::Json(json) => Arc::make_mut(json).edit(|root| {
-                for (name, value) in jdoc {
-                    merge_member(root, name, value);
-                }
-            }),
+            Self::Json(json) => Arc::make_mut(json).apply(jdoc),
         }
     }
 
@@ -385,6 +395,60 @@ mod tests {
         assert!(doc.already("gone", &Value::Null));
         assert!(!doc.already("age", &Value::Null));
         assert!(!doc.already("tags", &json!("a")));
+    }
+
+    #[test]
+    fn nested_changes_reach_bracketed_fields() {
+        let pairs = [("a[b]", "1"), ("a[c]", "2"), ("t[]", "x"), ("one", "y")];
+        let Doc::Flat(form) = flat(&pairs) else {
+            unreachable!("flat")
+        };
+        let mut form = Arc::unwrap_or_clone(form);
+        form.nest().expect("names fit");
+        let doc = Doc::from(form);
+        assert!(doc.has("a") && doc.has("t") && doc.has("a[b]") && !doc.has("o"));
+        for (change, already) in [
+            (json!({"b": "1"}), true),
+            (json!({"b": 2}), false),
+            (Value::Null, false),
+        ] {
+            assert_eq!(doc.already("a", &change), already, "{change}");
+        }
+        assert!(doc.already("gone", &Value::Null) && doc.already("t", &json!(["x"])));
+        let mut changed = doc.clone();
+        changed.apply(&jdoc(
+            json!({"a": {"b": null, "d": "3"}, "t": ["p", "q"], "one": {"x": "z"}}),
+        ));
+        assert_eq!(
+            changed.visible_value(None),
+            json!({"a": {"c": "2", "d": "3"}, "t": ["p", "q"], "one": {"x": "z"}})
+        );
+    }
+
+    #[test]
+    fn numbers_of_a_json_doc_stay_as_they_came() {
+        let text =
+            br#"{"a": 12.50, "pw": 1, "big": 12345678901234567890123, "c": {"pw": 2, "d": 1E2}}"#;
+        let mut doc = Doc::from(JsonDoc::new(
+            Bytes::from_static(text),
+            &Arc::new(Hidden::default()),
+            true,
+        ));
+        let shown = |doc: &Doc, only: Option<&[String]>| {
+            let mut out = Vec::new();
+            doc.write_json(&mut out, only);
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(
+            shown(&doc, None),
+            r#"{"a":12.50,"big":12345678901234567890123,"c":{"d":1E2}}"#
+        );
+        assert_eq!(shown(&doc, Some(&["a".to_owned()])), r#"{"a":12.50}"#);
+        doc.apply(&jdoc(json!({"x": {"password": "p", "y": 1}})));
+        assert!(shown(&doc, None).ends_with(r#""x":{"y":1}}"#));
+        doc.set_typed("a", vec![json!(12)]);
+        assert!(shown(&doc, None).starts_with(r#"{"a":12,"#));
+        assert_eq!(doc.visible_names(), ["a", "big", "c", "x"]);
     }
 
     #[test]

@@ -154,6 +154,16 @@ impl Flat {
         self.position(name).is_some()
     }
 
+    /// Whether there are fields below this name, where bracketed names are shown nested.
+    #[must_use]
+    pub fn has_nested(&self, name: &str) -> bool {
+        self.nested
+            && self.fields.iter().any(|field| {
+                let rest = self.name(field).strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with('['))
+            })
+    }
+
     /// The names of the fields that a hook may see, in order.
     #[must_use]
     pub fn visible_names(&self) -> Vec<&str> {

@@ -50,6 +50,18 @@ impl Hidden {
         }
     }
 
+    /// Whether any member of a JSON value, at any depth, is hidden.
+    #[must_use]
+    pub fn covers_any_member(&self, value: &Value) -> bool {
+        match value {
+            Value::Object(object) => object
+                .iter()
+                .any(|(name, value)| self.covers(name) || self.covers_any_member(value)),
+            Value::Array(list) => list.iter().any(|value| self.covers_any_member(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+
     fn lists(&self, name: &str) -> bool {
         self.names.iter().any(|listed| {
             **listed == *name || name.split(['[', ']', '.']).any(|part| part == &**listed)

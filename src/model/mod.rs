@@ -12,6 +12,7 @@ pub mod flat;
 pub mod hidden;
 pub mod job;
 pub mod json_doc;
+pub mod json_text;
 pub mod nesting;
 pub mod origin;
 pub mod redirect;

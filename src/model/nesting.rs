@@ -112,6 +112,10 @@ pub fn flatten(jdoc: &Map<String, Value>, names: &[&str]) -> Map<String, Value> 
 fn flatten_into(flat: &mut Map<String, Value>, name: &str, value: &Value, names: &[&str]) {
     match value {
         Value::Object(members) => {
+            // What was a plain value becomes an object.
+            if names.contains(&name) && members.values().any(|value| !value.is_null()) {
+                flat.insert(name.to_owned(), Value::Null);
+            }
             for (key, value) in members {
                 flatten_into(flat, &format!("{name}[{key}]"), value, names);
             }
@@ -185,6 +189,11 @@ mod tests {
             ),
             (json!({"new": {"k": [1]}}), json!({"new[k][]": [1]})),
             (json!({"one": ["a", "b"]}), json!({"one": ["a", "b"]})),
+            (json!({"one": {"x": 1}}), json!({"one": null, "one[x]": 1})),
+            (json!({"one": {"x": null}}), json!({})),
+            (json!({"tags": "t"}), json!({"tags[]": null, "tags": "t"})),
+            (json!({"tags": []}), json!({"tags[]": []})),
+            (json!({"gone": null}), json!({})),
         ] {
             let jdoc = jdoc.as_object().expect("an object");
             assert_eq!(Value::Object(flatten(jdoc, &names)), expected, "{jdoc:?}");
