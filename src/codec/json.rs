@@ -2,7 +2,7 @@
 //! text, so that numbers, escapes, key order and white space of everything else stay as they came.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -164,12 +164,17 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         while let Some(name) = object.next_key_seed(Name)? {
             self.check.count()?;
             self.check.hides |= self.check.settings.hidden.covers(&name);
-            let shown = short(&name);
-            if names.add(name) {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{shown}` is there twice (letter case does not tell keys apart everywhere), and programs \
-                     differ in which one counts"
-                )));
+            if let Some((again, before)) = names.add(name) {
+                let (again, before) = (short(&again), short(&before));
+                return Err(if again == before {
+                    A::Error::custom(format_args!(
+                        "the key `{again}` is there twice, and programs differ in which one counts"
+                    ))
+                } else {
+                    A::Error::custom(format_args!(
+                        "the keys `{before}` and `{again}` are one key for programs that ignore letter case"
+                    ))
+                });
             }
             object.next_value_seed(Node {
                 check: &mut *self.check,
@@ -247,27 +252,30 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// The names of one object so far, without their letter case; looked through while few, hashed when many.
+/// The names of one object so far, without their letter case and as they came; looked through while few, hashed when
+/// many.
 #[derive(Default)]
 struct Names<'de> {
-    few: Vec<Cow<'de, str>>,
-    many: HashSet<Cow<'de, str>>,
+    few: Vec<(Cow<'de, str>, Cow<'de, str>)>,
+    many: HashMap<Cow<'de, str>, Cow<'de, str>>,
 }
 
 impl<'de> Names<'de> {
-    /// Adds a name; says whether it is there already.
-    fn add(&mut self, name: Cow<'de, str>) -> bool {
+    /// Adds a name; gives it back with the one that is there already.
+    fn add(&mut self, name: Cow<'de, str>) -> Option<(Cow<'de, str>, Cow<'de, str>)> {
         const FEW: usize = 16;
-        let name = folded(name);
-        if self.few.contains(&name) || self.many.contains(&name) {
-            return true;
+        let key = folded(name.clone());
+        let mut few = self.few.iter();
+        let known = few.find(|(known, _)| *known == key).map(|(_, known)| known);
+        if let Some(known) = known.or_else(|| self.many.get(&key)) {
+            return Some((name, known.clone()));
         }
         if self.few.len() < FEW {
-            self.few.push(name);
+            self.few.push((key, name));
         } else {
-            self.many.insert(name);
+            self.many.insert(key, name);
         }
-        false
+        None
     }
 }
 
@@ -354,10 +362,13 @@ mod tests {
             ("{\"a\": 1e999}", "number out of range"),
             ("", "EOF"),
             ("\u{feff}{}", "byte-order mark"),
-            (r#"{"email": 1, "Email": 2}"#, "`Email` is there twice"),
-            (r#"{"a": {"STRASSE": 1, "straße": 2}}"#, "is there twice"),
-            (r#"{"\u212a": 1, "k": 2}"#, "is there twice"),
-            (r#"{"ſ": 1, "S": 2}"#, "is there twice"),
+            (
+                r#"{"email": 1, "Email": 2}"#,
+                "`email` and `Email` are one key",
+            ),
+            (r#"{"a": {"STRASSE": 1, "straße": 2}}"#, "are one key"),
+            (r#"{"\u212a": 1, "k": 2}"#, "are one key"),
+            (r#"{"ſ": 1, "S": 2}"#, "are one key"),
             ("{\"a\": \"\\udc00\\ud800\"}", "surrogate"),
             ("{\"a\": Infinity}", "line 1"),
             ("{\"a\": 01}", "line 1"),

@@ -165,7 +165,7 @@ impl Writer<'_> {
             b'[' => self.list(at),
             _ => {
                 let end = value_end(self.text.as_bytes(), at)?;
-                self.out.extend_from_slice(self.text[at..end].as_bytes());
+                self.out.extend_from_slice(&self.text.as_bytes()[at..end]);
                 Some(end)
             }
         }
@@ -254,7 +254,7 @@ fn merge_object(out: &mut Vec<u8>, object: &str, changes: &Map<String, Value>) {
             out.extend_from_slice(separator.as_bytes());
         }
         written += 1;
-        out.extend_from_slice(object[member.key.start..member.value.start].as_bytes());
+        out.extend_from_slice(&object.as_bytes()[member.key.start..member.value.start]);
         let value = &object[member.value.clone()];
         match change {
             None => out.extend_from_slice(value.as_bytes()),
