@@ -15,4 +15,5 @@ mod recognising;
 mod serving;
 mod smoke;
 mod smuggling;
+mod tls;
 mod upgrades;

@@ -118,6 +118,12 @@ impl Site {
         self
     }
 
+    /// Serves TLS with a certificate that the test replaces.
+    pub(crate) fn shared_tls(mut self, tls: &Arc<Tls>) -> Self {
+        self.tls = Some(Arc::clone(tls));
+        self
+    }
+
     /// Verifies login tokens.
     pub(crate) fn jwt(mut self, settings: jwt::Settings) -> Self {
         self.jwt = Some(settings);
