@@ -37,6 +37,9 @@ pub enum Spoken {
     Http2(usize),
 }
 
+/// How much may be under way for one connection of HTTP/2, what goes on for streams that were given up included.
+const WORK: usize = 512;
+
 /// The service of one connection.
 pub fn service(
     gate: &Arc<Gate>,
@@ -68,7 +71,13 @@ pub fn service(
             let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
             let number = match spoken {
                 Spoken::Http1 => None,
-                Spoken::Http2(_) => Some(numbers.fetch_add(1, Ordering::Relaxed)),
+                Spoken::Http2(_) => {
+                    // Whatever is done for a peer holds on to it.
+                    if Arc::strong_count(&peer) > WORK {
+                        line.call_unruly();
+                    }
+                    Some(numbers.fetch_add(1, Ordering::Relaxed))
+                }
             };
             async move {
                 let response = gate.handle(arrival, wants).await;

@@ -84,12 +84,17 @@ impl Line {
         };
     }
 
+    /// Ends the connection of a peer that asks too much.
+    pub fn call_unruly(&self) {
+        self.unruly.notify_one();
+    }
+
     /// Forgets the answers that were given up before.
     pub fn forgive(&self) {
         self.given_up.store(0, Ordering::Relaxed);
     }
 
-    /// Waits until the peer has given up too many answers in too short a time. Each one leaves work behind.
+    /// Waits until the peer has given up too many answers in too short a time, or has left too much work behind.
     pub async fn until_unruly(&self) {
         self.unruly.notified().await;
     }
@@ -197,18 +202,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Marked<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
         let next = Pin::new(&mut this.body).poll_frame(cx);
-        let handed = match &next {
-            Poll::Pending => None,
-            Poll::Ready(frame) => {
-                // A body that broke is not the peer's doing.
-                let more = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
-                this.busy.done |= !more;
-                Some(Instant::now)
-            }
-        };
+        if let Poll::Ready(frame) = &next {
+            // A body that broke is not the peer's doing.
+            let more = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
+            this.busy.done |= !more;
+        }
         if let Some(number) = this.number {
-            // Asked for the next piece, so the last one was taken; asked again when this one is.
-            this.busy.line.waits(number, handed.map(|now| now()));
+            // A piece is taken when the next one is asked for.
+            let since = next.is_ready().then(Instant::now);
+            this.busy.line.waits(number, since);
         }
         next
     }

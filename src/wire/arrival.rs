@@ -129,13 +129,8 @@ impl Arrival {
         let upgrade = upgrade(&head).filter(|_| body.is_end_stream());
         let trailers = hop::has_token(&head.headers, &header::TE, "trailers");
         hop::strip(&mut head.headers);
-        remove_odd_names(&mut head.headers);
+        remove_pretences(&mut head.headers, peer.trusted);
         head.headers.remove(header::EXPECT);
-        if !peer.trusted {
-            for name in &OVERRIDES {
-                head.headers.remove(name);
-            }
-        }
         let early = early.filter(|_| head.version == Version::HTTP_11);
         Ok(Box::new(Self {
             head,
@@ -370,18 +365,18 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Takes off headers whose names have more than letters, digits and hyphens: many applications see `_` and others
-/// as a hyphen, so that `x_forwarded_for` would pass for what only the gateway says.
-fn remove_odd_names(headers: &mut HeaderMap) {
-    let usual = |name: &&HeaderName| {
-        let mut bytes = name.as_str().bytes();
-        bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// as a hyphen, so that `x_forwarded_for` would pass for what only the gateway says. And what only those who are
+/// trusted may say.
+fn remove_pretences(headers: &mut HeaderMap, trusted: bool) {
+    let goes = |name: &&HeaderName| {
+        let text = name.as_str();
+        let mut bytes = text.bytes();
+        let usual = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let other = || text.starts_with(['f', 'x']) && OVERRIDES.contains(name);
+        !usual || (!trusted && other())
     };
-    let odd: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| !usual(name))
-        .cloned()
-        .collect();
-    for name in odd {
+    let gone: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
+    for name in gone {
         headers.remove(name);
     }
 }

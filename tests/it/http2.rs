@@ -214,6 +214,33 @@ async fn limits_are_named() {
     assert_eq!((app.backend.count(), app.hooks.count()), (1, 0));
 }
 
+#[tokio::test]
+async fn refused_uploads_do_not_use_up_the_connection() {
+    let site = site()
+        .rules("contact", CONTACT)
+        .configure(|config| config.intake.body = 1000);
+    let app = site.start().await;
+    app.hooks.reply(&json!({}));
+    let mut client = h2c::connect(app.address).await;
+    // Far more than what may be on its way at once.
+    let large = Bytes::from(vec![b'x'; 4 << 20]);
+    for _ in 0..5 {
+        let (answer, mut upload) = client.begin(form("/contact"), false).await;
+        upload.send_data(large.clone(), true).expect("a stream");
+        let got = got(answer)
+            .await
+            .expect("an answer, although not all was taken");
+        assert_eq!(got.status, 413);
+    }
+    assert_eq!(client.ask_with(form("/contact"), "a=b").await.status, 200);
+    let got = client
+        .ask_with(request("PUT", "/other"), large.clone())
+        .await;
+    assert_eq!(got.status, 200);
+    assert!(app.backend.received()[1].body == large);
+    assert_eq!(app.hooks.count(), 1);
+}
+
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
