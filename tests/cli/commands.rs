@@ -1,13 +1,10 @@
-//! The command line as people and scripts use it: the real program, real folders, real sockets. Owns exit codes,
-//! what is printed where, and that nothing is sent to a backend that should not be; what a decision is made of is
-//! tested beside the code.
+//! Every command but `serve`: exit codes, what is printed where, and that nothing is sent to a backend that should
+//! not be.
 
-mod cli_support;
-
-use cli_support::Folder;
-use cli_support::Ran;
-use cli_support::Server;
-use cli_support::json;
+use crate::support::Folder;
+use crate::support::Ran;
+use crate::support::Server;
+use crate::support::json;
 use serde_json::Value;
 
 /// A form with everything that the commands talk about.
@@ -382,10 +379,13 @@ fn explain_lists_what_runs_in_order() {
     ];
     let mut rest = ran.stdout.as_str();
     for part in order {
-        let Some(at) = rest.find(part) else {
-            panic!("{part:?} is not where it should be in\n{}", ran.stdout);
-        };
-        rest = &rest[at..];
+        let at = rest.find(part);
+        assert!(
+            at.is_some(),
+            "{part:?} is not where it should be in\n{}",
+            ran.stdout
+        );
+        rest = &rest[at.unwrap_or_default()..];
     }
     assert!(!ran.stdout.contains("very-secret"));
     let said = json(&folder.run(&["explain", "contact", "--json"]).stdout);

@@ -1,7 +1,5 @@
-//! Folders, runs of the program, and small servers for `tests/cli.rs` and `tests/serving.rs`. Owns nothing of the
-//! gateway: whatever it says is read from outside.
-
-#![allow(dead_code, reason = "each test binary uses its own part")]
+//! Folders, runs of the program, and small servers. Owns nothing of the gateway: whatever it says is read from
+//! outside.
 
 use std::fs;
 use std::io::BufRead;
@@ -25,24 +23,25 @@ use http::HeaderValue;
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_formgate");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_formgate");
 
 /// A text as JSON.
-pub fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+pub(crate) fn json(text: &str) -> Value {
+    let value = serde_json::from_str(text);
+    value.expect(text)
 }
 
 /// A folder in which the program is run, and the environment it sees.
-pub struct Folder {
+pub(crate) struct Folder {
     folder: TempDir,
     environment: Vec<(String, String)>,
 }
 
 /// What a run came to.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Ran {
@@ -57,34 +56,34 @@ impl From<Output> for Ran {
 }
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             environment: Vec::new(),
         }
     }
 
-    pub fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
         fs::write(path, text).expect("writable");
     }
 
     /// The program, in this folder, with nothing in its environment but what a test puts there.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         self.prepared(Command::new(PROGRAM))
     }
 
@@ -99,18 +98,18 @@ impl Folder {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[])
     }
 
-    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let mut command = self.command();
         command.args(arguments).envs(environment.iter().copied());
         command.output().expect("it runs").into()
     }
 
     /// Runs a line of shell; `$FORMGATE` is the program.
-    pub fn run_shell(&self, line: &str) -> Ran {
+    pub(crate) fn run_shell(&self, line: &str) -> Ran {
         let mut command = self.prepared(Command::new("sh"));
         command.args(["-c", line]).env("FORMGATE", PROGRAM);
         command.output().expect("it runs").into()
@@ -119,20 +118,20 @@ impl Folder {
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub lines: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) lines: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.lines.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    pub fn headers(&self) -> HeaderMap {
+    pub(crate) fn headers(&self) -> HeaderMap {
         let lines = self.lines.iter().map(|(name, value)| {
             let name = HeaderName::try_from(name).expect("a header's name");
             (
@@ -147,14 +146,16 @@ impl Request {
 type Answer = dyn Fn(&Request) -> (u16, String) + Send + Sync;
 
 /// A small HTTP server: one thread a connection, one answer a connection.
-pub struct Server {
+pub(crate) struct Server {
     port: u16,
     seen: Arc<Mutex<Vec<Request>>>,
     closed: Arc<Mutex<bool>>,
 }
 
 impl Server {
-    pub fn begin(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> Self {
+    pub(crate) fn begin(
+        answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -175,11 +176,11 @@ impl Server {
         Self { port, seen, closed }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.lock().expect("not poisoned").clone()
     }
 }
@@ -192,8 +193,11 @@ impl Drop for Server {
     }
 }
 
+/// First line, header lines, body.
+pub(crate) type Message = (String, Vec<(String, String)>, String);
+
 /// Reads one message: its first line, its headers and as many bytes as it says.
-pub fn read_message(stream: &TcpStream) -> Option<(String, Vec<(String, String)>, String)> {
+pub(crate) fn read_message(stream: &TcpStream) -> Option<Message> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|read| *read > 0)?;

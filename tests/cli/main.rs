@@ -1,0 +1,6 @@
+//! The command line as people and scripts use it: the real program, real folders, real sockets. What a decision is
+//! made of is tested beside the code.
+
+mod commands;
+mod serving;
+mod support;
