@@ -4,6 +4,7 @@
 mod support;
 
 mod backend_faults;
+mod chain;
 mod drain;
 mod early;
 mod evasions;
