@@ -3,6 +3,7 @@
 
 mod support;
 
+mod answers;
 mod backend_faults;
 mod chain;
 mod drain;
@@ -15,6 +16,7 @@ mod leaving;
 mod limits;
 mod recognising;
 mod replies;
+mod result;
 mod serving;
 mod smoke;
 mod smuggling;
