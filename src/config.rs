@@ -197,7 +197,7 @@ static LIMITS: Shape = Shape {
         key(
             "body_pause",
             Kind::Duration,
-            "The longest pause in a body. Default: 30s.",
+            "The longest pause in a body, in either direction. Default: 30s.",
         ),
         key(
             "header_timeout",

@@ -6,6 +6,7 @@ mod support;
 mod answers;
 mod backend_faults;
 mod chain;
+mod crowd;
 mod drain;
 mod early;
 mod evasions;
