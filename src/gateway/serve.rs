@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
@@ -96,7 +97,7 @@ impl Listener {
         limits: Limits,
     ) -> io::Result<Self> {
         Ok(Self {
-            socket: TcpListener::bind(address).await?,
+            socket: listen(address)?,
             tls,
             limits,
             connections: TaskTracker::new(),
@@ -165,6 +166,22 @@ impl Listener {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    /// How many connections may wait to be accepted.
+    const WAITING: u32 = 1024;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // So that a gateway that ended a moment ago does not keep its address from the next.
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it: a tunnel has no limit on its silence, but its peer may be long gone.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 async fn serve(
