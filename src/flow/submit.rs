@@ -451,7 +451,8 @@ impl Carriage {
         })?;
         let began = tokio::time::Instant::now();
         let pool = self.snapshot.backends.of(route.form.backend.as_ref());
-        job.url = format!("{}{path}", pool.origin());
+        let shown = path.split('?').next().unwrap_or_default();
+        job.url = format!("{}{shown}", pool.origin());
         let body = Value::Object(jdoc.clone()).to_string();
         job.sent = body.len();
         let method = Method::from_bytes(update.method.as_bytes()).unwrap_or(Method::PATCH);

@@ -4,6 +4,7 @@
 mod support;
 
 mod answers;
+mod api;
 mod backend_faults;
 mod chain;
 mod crowd;
@@ -13,9 +14,11 @@ mod evasions;
 mod forwarded;
 mod hooks;
 mod http2;
+mod journal;
 mod leaving;
 mod limits;
 mod recognising;
+mod reload;
 mod replies;
 mod result;
 mod serving;
