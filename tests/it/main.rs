@@ -11,6 +11,7 @@ mod crowd;
 mod drain;
 mod early;
 mod evasions;
+mod fields;
 mod forwarded;
 mod hooks;
 mod http2;
