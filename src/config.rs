@@ -394,6 +394,15 @@ impl Default for Config {
     }
 }
 
+/// What one source may leave for the next to complete.
+#[derive(Default)]
+struct Draft {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    tls_is_half: Option<Complaint>,
+    jwt_is_wrong: Option<Complaint>,
+}
+
 /// What was said on the command line, as TOML lines with the flag they came from.
 pub type Flags = Vec<(String, String)>;
 
@@ -444,11 +453,12 @@ impl Config {
     fn compose(file: Option<&Path>, variables: Flags, flags: &Flags) -> Configured {
         let mut config = Self::default();
         let mut complaints = Vec::new();
+        let mut draft = Draft::default();
         match read_file(file) {
             Ok(None) => {}
             Ok(Some((path, page))) => {
                 let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-                complaints.append(&mut config.apply(page, &folder, None));
+                complaints.append(&mut config.apply(page, &folder, None, &mut draft));
                 config.file = Some(path);
             }
             Err(complaint) => complaints.push(complaint),
@@ -457,8 +467,10 @@ impl Config {
         complaints.append(&mut unknown);
         for (name, lines) in [("the environment", &lines), ("the command line", flags)] {
             let page = virtual_page(name, lines);
-            complaints.append(&mut config.apply(page, Path::new(""), Some(lines)));
+            complaints.append(&mut config.apply(page, Path::new(""), Some(lines), &mut draft));
         }
+        complaints.extend(draft.tls_is_half);
+        complaints.extend(draft.jwt_is_wrong);
         Configured {
             config,
             warnings: complaints,
@@ -466,7 +478,13 @@ impl Config {
     }
 
     /// Takes over what a page says; `lines` are those of a page that nobody wrote as TOML.
-    fn apply(&mut self, page: Page, folder: &Path, lines: Option<&Flags>) -> Vec<Complaint> {
+    fn apply(
+        &mut self,
+        page: Page,
+        folder: &Path,
+        lines: Option<&Flags>,
+        draft: &mut Draft,
+    ) -> Vec<Complaint> {
         {
             let parsed = page.parse();
             let table = Table::new(&page, &CONFIG, parsed.get_ref(), 0..0);
@@ -479,10 +497,10 @@ impl Config {
                 self.apply_timeouts(&timeouts);
             }
             if let Some(jwt) = table.table("jwt", &JWT) {
-                self.apply_jwt(&jwt, folder);
+                self.apply_jwt(&jwt, folder, draft);
             }
             if let Some(tls) = table.table("tls", &TLS) {
-                self.apply_tls(&tls, folder);
+                self.apply_tls(&tls, folder, draft);
             }
             if let Some(telemetry) = table.table("telemetry", &TELEMETRY) {
                 let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -621,25 +639,26 @@ impl Config {
         set(&mut self.backend_pool.idle, time("idle"));
     }
 
-    fn apply_tls(&mut self, table: &Table<'_>, folder: &Path) {
-        let before = self.tls.take();
+    fn apply_tls(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
         let path = |name: &str| text(table, name).map(|path| folder.join(path));
-        let cert = path("cert").or_else(|| before.as_ref().map(|files| files.cert.clone()));
-        let key = path("key").or_else(|| before.map(|files| files.key));
-        self.tls = match (cert, key) {
-            (Some(cert), Some(key)) => Some(Files { cert, key }),
+        draft.cert = path("cert").or(draft.cert.take());
+        draft.key = path("key").or(draft.key.take());
+        (self.tls, draft.tls_is_half) = match (&draft.cert, &draft.key) {
+            (Some(cert), Some(key)) => {
+                let (cert, key) = (cert.clone(), key.clone());
+                (Some(Files { cert, key }), None)
+            }
             _ => {
-                table.page().complain(
-                    table.span(),
-                    "TLS needs both `cert` and `key`",
-                    "add the other one",
-                );
-                None
+                let message = "TLS needs both `cert` and `key`";
+                let half = table
+                    .page()
+                    .complaint(table.span(), message, "add the other one");
+                (None, Some(half))
             }
         };
     }
 
-    fn apply_jwt(&mut self, table: &Table<'_>, folder: &Path) {
+    fn apply_jwt(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
         let mut settings = self.jwt.take().unwrap_or_else(|| jwt::Settings {
             key: Secret::new(""),
             algorithms: Vec::new(),
@@ -661,17 +680,17 @@ impl Config {
         settings.issuer = text(table, "issuer").or(settings.issuer);
         settings.audience = text(table, "audience").or(settings.audience);
         set(&mut settings.from, parsed(table, "from", token_source));
-        let span = table.span();
-        if settings.key.expose().is_empty() {
+        let complaint =
+            |message: &str, mend: &str| table.page().complaint(table.span(), message, mend);
+        draft.jwt_is_wrong = if settings.key.expose().is_empty() {
             // A key that was given but could not be read has been complained of.
-            if !table.has("key") {
-                let mend = "add key = \"file:jwt.pem\", or \"env:NAME\"";
-                table.page().complain(span, "[jwt] needs a `key`", mend);
-            }
-        } else if let Err(why) = Verifier::new(&settings) {
+            let mend = "add key = \"file:jwt.pem\", or \"env:NAME\"";
+            (!table.has("key")).then(|| complaint("[jwt] needs a `key`", mend))
+        } else {
             let mend = "`key` and `algorithms` must fit each other";
-            table.page().complain(span, why, mend);
-        }
+            let wrong = Verifier::new(&settings).err();
+            wrong.map(|why| complaint(&why, mend))
+        };
         self.jwt = Some(settings);
     }
 
@@ -1025,6 +1044,23 @@ mod tests {
             (2 << 20, 7)
         );
         assert_eq!(config.hosts, ["a.org", "b.org"]);
+    }
+
+    #[test]
+    fn one_source_completes_another() {
+        let file = "[tls]\ncert = 'a'\n[jwt]\nkey = 'env:PATH'\n";
+        let complaints = compose(file, &[], &Vec::new()).expect_err("half");
+        let said = format!("{complaints:?}");
+        assert!(said.contains("both `cert` and `key`"), "{said}");
+        let variables = [
+            ("FORMGATE_TLS_KEY", "b"),
+            ("FORMGATE_JWT_ALGORITHMS", "HS256"),
+        ];
+        let config = compose(file, &variables, &Vec::new())
+            .expect("whole")
+            .config;
+        assert!(config.tls.is_some_and(|files| files.key == Path::new("b")));
+        assert!(config.jwt.is_some_and(|jwt| jwt.algorithms == ["HS256"]));
     }
 
     #[test]

@@ -72,6 +72,17 @@ impl Page {
         self.add(Severity::Error, span, message.into(), label.into());
     }
 
+    /// An error at `span` that is not complained of yet: something further on may mend it.
+    #[must_use]
+    pub fn complaint(&self, span: Range<usize>, message: &str, label: &str) -> Complaint {
+        Complaint {
+            severity: Severity::Error,
+            message: message.to_owned(),
+            label: label.to_owned(),
+            place: Some((Arc::clone(&self.text), span)),
+        }
+    }
+
     /// Warns of something that works but is probably not meant.
     pub fn warn(&self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>) {
         self.add(Severity::Warning, span, message.into(), label.into());

@@ -97,14 +97,20 @@ impl Kind {
             Self::Flag => json!({"type": "boolean"}),
             Self::Count => json!({"type": "integer", "minimum": 0}),
             Self::Bound => json!({"type": ["number", "string"]}),
-            Self::Duration => json!({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
+            Self::Duration => {
+                json!({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"})
+            }
             Self::Size => {
-                json!({"type": "string", "pattern": r"^\d+(\.\d+)?(B|KB|KiB|MB|MiB|GB|GiB)$"})
+                json!({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|KB|KiB|MB|MiB|GB|GiB)\s*$"})
             }
             Self::Word(words) => json!({"enum": words}),
-            Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
-            Self::OneOrMore => json!({"type": ["string", "array"], "items": {"type": "string"}}),
-            Self::Words(words) => json!({"type": "array", "items": {"enum": words}}),
+            // One text alone is taken for a list of one.
+            Self::Texts | Self::OneOrMore => {
+                json!({"type": ["string", "array"], "items": {"type": "string"}})
+            }
+            Self::Words(words) => {
+                json!({"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}}]})
+            }
             Self::Table(shape) => shape.schema(),
             Self::Tables(shape) => json!({"type": "array", "items": shape.schema()}),
             Self::Named(shape) => json!({"type": "object", "additionalProperties": shape.schema()}),

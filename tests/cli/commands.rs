@@ -53,7 +53,7 @@ url = "HOOK/mail"
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A folder with the contact form, its hooks at this address, and more text at the end of the file.
-fn contact(hooks: &str, more: &str) -> Folder {
+pub(crate) fn contact(hooks: &str, more: &str) -> Folder {
     let folder = Folder::new();
     let text = CONTACT.replace("HOOK", hooks) + more;
     folder.write("rules/contact.toml", &text);
@@ -427,7 +427,7 @@ fn explain_knows_forms_without_a_file() {
 
 // === try ===
 
-fn tried(folder: &Folder, doc: &str, more: &[&str]) -> Value {
+pub(crate) fn tried(folder: &Folder, doc: &str, more: &[&str]) -> Value {
     folder.write("doc.json", doc);
     let mut arguments = vec!["try", "contact", "--doc", "doc.json", "--json"];
     arguments.extend(more);

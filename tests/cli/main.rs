@@ -2,5 +2,6 @@
 //! made of is tested beside the code.
 
 mod commands;
+mod schemas;
 mod serving;
 mod support;

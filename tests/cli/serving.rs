@@ -363,6 +363,36 @@ fn a_secret_in_a_file_is_read_again() {
 }
 
 #[test]
+fn a_certificate_is_read_again_and_a_bad_one_is_not_taken() {
+    let folder = Folder::new();
+    let made = |name: &str| {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        (
+            params.self_signed(&key).expect("signed").pem(),
+            key.serialize_pem(),
+        )
+    };
+    let (cert, key) = made("localhost");
+    folder.write("tls/cert.pem", &cert);
+    folder.write("tls/key.pem", &key);
+    folder.write(
+        "formgate.toml",
+        "[tls]\ncert = 'tls/cert.pem'\nkey = 'tls/key.pem'\n",
+    );
+    let serving = Serving::begin(&folder, &[], &[]);
+    assert!(
+        serving.hello["listening"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("https://"))
+    );
+    folder.write("tls/cert.pem", "no certificate");
+    serving.wait_for_log("the certificate stays as it was: `tls/cert.pem` holds no certificate");
+    folder.write("tls/cert.pem", &cert);
+    serving.wait_for_log("were read again");
+}
+
+#[test]
 fn a_log_for_machines_has_nothing_else_in_it() {
     let folder = Folder::new();
     folder.write("formgate.toml", "[telemetry]\nlog = 'json'\n");
