@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
 use http::header;
+use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::Service;
@@ -49,7 +51,7 @@ pub fn service(
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<
-        impl http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        impl Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static,
@@ -66,8 +68,10 @@ pub fn service(
         .layer(CatchPanicLayer::custom(panicked))
         .service_fn(move |request: Request<Incoming>| {
             let wants = Wants::of(request.headers()); // JSON or HTML, settled once
+            let is_head = request.method() == Method::HEAD;
             let arrival = take(request, &peer, &line, spoken);
             let refused = arrival.is_err();
+            let bodiless = matches!(spoken, Spoken::Http2(_)) && is_head;
             let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
             let number = match spoken {
                 Spoken::Http1 => None,
@@ -80,9 +84,14 @@ pub fn service(
                 }
             };
             async move {
+                let _ends = line.early.until_dropped(); // a panic, too, ends early answers
                 let response = gate.handle(arrival, wants).await;
                 line.early.end().await;
-                let mut response = finish(response, &line).map(|body| Marked::new(body, busy));
+                let mut response = finish(response, &line);
+                if bodiless {
+                    empty(&mut response);
+                }
+                let mut response = response.map(|body| Marked::new(body, busy));
                 if let Some(number) = number {
                     response = response.map(|body| body.numbered(number));
                 } else if refused {
@@ -125,6 +134,17 @@ fn finish(mut response: Response<Outgoing>, line: &Line) -> Response<Outgoing> {
         None => {}
     }
     response
+}
+
+/// Leaves out the body of an answer to `HEAD`; over HTTP/2 hyper would send it.
+fn empty(response: &mut Response<Outgoing>) {
+    let body = std::mem::take(response.body_mut());
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        response
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
 }
 
 /// Makes an answer the last one of its connection.

@@ -59,6 +59,12 @@ impl Early {
         }
     }
 
+    /// Whatever happens: takes no more when what is returned is dropped, and forgets what was not written.
+    #[must_use]
+    pub const fn until_dropped(&self) -> Ends<'_> {
+        Ends(self)
+    }
+
     /// Takes no more, and waits until what was queued is on its way: the final answer comes next, and nothing may be
     /// written into it.
     pub async fn end(&self) {
@@ -97,6 +103,20 @@ impl Early {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a turn.
+#[derive(Debug)]
+pub struct Ends<'e>(&'e Early);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if self.0.open.swap(false, Ordering::AcqRel) {
+            let mut queue = self.0.lock();
+            queue.turn += 1;
+            queue.bytes.clear();
+        }
     }
 }
 

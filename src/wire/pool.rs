@@ -173,8 +173,8 @@ impl Pool {
                 Some(idle) => (idle, None),
                 None => Box::pin(self.connect(began + within)).await?,
             };
-            let spare =
-                (repeatable && connect.is_none() && !idle.is_fresh(began)).then(|| spare(&request));
+            let spare = (repeatable && connect.is_none() && idle.idle(began) >= MOMENT)
+                .then(|| spare(&request));
             let head_only = request.method() == http::Method::HEAD;
             let answer = idle.sender.try_send_request(*request);
             let answer = in_time(answer, &mut idle.clock, began, within, progress.as_ref()).await;
@@ -258,7 +258,7 @@ impl Pool {
             if last.until <= now || !last.sender.is_ready() {
                 continue;
             }
-            if repeatable || last.is_fresh(now) {
+            if repeatable || last.idle(now) < FRESH {
                 return Some(last);
             }
             // None of the others is fresher.
@@ -357,12 +357,16 @@ fn failure(error: hyper::Error) -> SendError {
 }
 
 impl Idle {
-    /// Whether it was used a moment ago, so that the server is not just closing it.
-    fn is_fresh(&self, now: Instant) -> bool {
-        const FRESH: Duration = Duration::from_millis(500);
-        now.saturating_duration_since(self.since) < FRESH
+    /// For how long it has not been used.
+    fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }
+
+/// A connection that was used within this time may well be in use; what breaks then is not just an idle one closed.
+const MOMENT: Duration = Duration::from_millis(500);
+/// Shorter than any server keeps an unused connection: two seconds are the least that is usual.
+const FRESH: Duration = Duration::from_millis(1500);
 
 /// Whether the server may get it twice (RFC 9110, section 9.2.2), and nothing of it is used up by sending.
 fn is_repeatable(request: &Request<Outgoing>) -> bool {

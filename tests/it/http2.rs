@@ -110,7 +110,12 @@ async fn heads_and_empty_answers_are_answered() {
         b"HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n".to_vec(),
     ));
     let got = client.ask(request("HEAD", "/a")).await;
+    assert!(got.body.is_empty());
     assert_eq!(got.headers["content-length"], "1234");
+    for own in ["/_formgate/formgate.css", "/contact"] {
+        let got = client.ask(request("HEAD", own)).await;
+        assert!(got.body.is_empty(), "{own}: {}", got.text());
+    }
     for answer in [
         "204 No Content\r\n\r\n",
         "304 Not Modified\r\netag: \"x\"\r\n\r\n",

@@ -572,7 +572,7 @@ async fn a_post_does_not_go_over_a_connection_that_the_backend_may_be_closing() 
     let app = app(NO_FORM).await;
     assert_eq!(app.get("/a").send().await.status, 200);
     tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
     tokio::time::resume();
     assert_eq!(app.ask("POST", "/b").send().await.status, 200);
     assert_eq!(app.backend.connections(), 2, "a new one for the post");
