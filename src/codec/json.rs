@@ -61,8 +61,10 @@ pub fn decode(body: &Bytes, settings: Settings<'_>) -> Result<JsonDoc, Rejected>
     .and_then(|()| reader.end());
     if let Err(error) = checked {
         return Err(match check.limit {
-            Some(limit) => Rejected::too_large(limit, capitalised(&error)),
-            None => Rejected::malformed(format!("The body is not usable JSON: {error}.")),
+            Some(limit) => Rejected::too_large(limit, capitalised(&reason(&error))),
+            None => {
+                Rejected::malformed(format!("The body is not usable JSON: {}.", reason(&error)))
+            }
         });
     }
     let doc = json_text::at_path(text, settings.doc_path).map_err(|_| {
@@ -79,8 +81,23 @@ pub fn decode(body: &Bytes, settings: Settings<'_>) -> Result<JsonDoc, Rejected>
     Ok(JsonDoc::new(doc, settings.hidden, check.hides))
 }
 
-fn capitalised(error: &serde_json::Error) -> String {
+/// What is wrong, and where.
+fn reason(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
     let text = error.to_string();
+    let what = text
+        .strip_suffix(&format!(" at line {line} column {column}"))
+        .unwrap_or(&text);
+    let what = match what {
+        "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+            "half of a surrogate pair in an escape"
+        }
+        other => other,
+    };
+    format!("{what} (line {line}, column {column})")
+}
+
+fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_ascii_uppercase());
     format!("{}{}.", first.unwrap_or_default(), chars.as_str())
@@ -358,7 +375,7 @@ mod tests {
             ("{'a': 1}", "line 1"),
             ("{\"a\": NaN}", "line 1"),
             ("{\"a\": 1} x", "trailing"),
-            ("{\"a\": \"\\ud800\"}", "hex escape"),
+            ("{\"a\": \"\\ud800\"}", "surrogate"),
             ("{\"a\": 1e999}", "number out of range"),
             ("", "EOF"),
             ("\u{feff}{}", "byte-order mark"),

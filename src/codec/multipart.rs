@@ -210,12 +210,16 @@ impl<'a> Scanner<'a> {
                 Ok(Some(2))
             }
             [] | [b'\r' | b'-'] => Ok(None),
-            _ => Err(Rejected::malformed(format!(
-                "After part {} there is a line that is almost the boundary, but not quite (at byte {}); it must end with \
-                 CRLF.",
-                self.parts.len(),
-                self.offset + 1
-            ))),
+            _ => {
+                let line = match self.parts.len() {
+                    0 => "The first boundary line".to_owned(),
+                    number => format!("The line after part {number} is almost the boundary, but"),
+                };
+                Err(Rejected::malformed(format!(
+                    "{line} does not end as it should (at byte {}); it ends with CRLF, or with `--` after the last part.",
+                    self.offset + 1
+                )))
+            }
         }
     }
 
@@ -312,8 +316,10 @@ impl<'a> Scanner<'a> {
             }
             Content::Text(text) => {
                 if text.len() + bytes.len() > limits.field {
+                    let name = String::from_utf8_lossy(&part.header.name);
                     let text = format!(
-                        "The field of part {number} has over {} bytes.",
+                        "Field `{}` (part {number}) has over {} bytes.",
+                        short(&name),
                         limits.field
                     );
                     return Err(Rejected::too_large("limits.field", text));
@@ -693,12 +699,12 @@ mod tests {
             (format!("preamble\r\n{good}{}", end()), "does not begin"),
             (format!("{good}{}junk", end()), "text after the end"),
             (format!("{good}{}\r\n", end()), "text after the end"),
-            (format!("{good}--{B}x\r\n"), "almost the boundary"),
-            (format!("{good}--{B} \r\n"), "almost the boundary"),
-            (format!("{good}--{B}\n"), "almost the boundary"),
+            (format!("{good}--{B}x\r\n"), "does not end as it should"),
+            (format!("{good}--{B} \r\n"), "does not end as it should"),
+            (format!("{good}--{B}\n"), "does not end as it should"),
             (
                 format!("--{B}\nContent-Disposition: form-data; name=\"a\"\n\n1\n--{B}--\n"),
-                "almost the boundary",
+                "does not end as it should",
             ),
             (
                 format!(

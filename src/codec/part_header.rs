@@ -48,11 +48,11 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
         }
         match name.to_ascii_lowercase().as_slice() {
             b"content-disposition" if disposition.is_some() => {
-                return Err(refuse("has two content-disposition lines."));
+                return Err(refuse("has two content-disposition lines; send one."));
             }
             b"content-disposition" => disposition = Some(value),
             b"content-type" if content_type.is_some() => {
-                return Err(refuse("has two content-type lines."));
+                return Err(refuse("has two content-type lines; send one."));
             }
             b"content-type" => content_type = Some(value),
             b"content-transfer-encoding" if !is_identity(value) => {
@@ -69,7 +69,8 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
             ));
         }
     }
-    let value = disposition.ok_or_else(|| refuse("has no content-disposition line."))?;
+    let value = disposition
+        .ok_or_else(|| refuse("has no content-disposition line; every part needs one."))?;
     read_disposition(value, &mut header, &refuse)?;
     if let Some(value) = content_type {
         read_type(value, &mut header, &refuse)?;
@@ -118,7 +119,7 @@ fn lines<'b>(block: &'b [u8], place: &str) -> Result<Vec<&'b [u8]>, Rejected> {
         }
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(Rejected::malformed(format!(
-                "{place} has a folded header line."
+                "{place} has a folded header line; send it as one line."
             )));
         }
         lines.push(line);
@@ -155,7 +156,9 @@ fn read_disposition(
         .trim_ascii()
         .eq_ignore_ascii_case(b"form-data")
     {
-        return Err(refuse("is not form-data."));
+        return Err(refuse(
+            "is not form-data; its content-disposition must begin so.",
+        ));
     }
     let mut rest = value.get(semicolon + 1..).unwrap_or_default();
     let mut name = None;
@@ -179,9 +182,10 @@ fn read_disposition(
             }
         };
         if slot.is_some() {
-            return Err(refuse(
-                "gives a parameter of its content-disposition twice.",
-            ));
+            let key = String::from_utf8_lossy(&key);
+            return Err(refuse(&format!(
+                "gives `{key}` twice in its content-disposition; give it once."
+            )));
         }
         if looks_like_a_parameter(&value) {
             return Err(refuse(
@@ -191,7 +195,8 @@ fn read_disposition(
         *slot = Some(value);
         rest = after;
     }
-    header.name = browser_unescape(&name.ok_or_else(|| refuse("has no name."))?);
+    header.name =
+        browser_unescape(&name.ok_or_else(|| refuse("has no name in its content-disposition."))?);
     header.filename = match (plain, extended) {
         (Some(_), Some(_)) => {
             return Err(refuse(
@@ -226,7 +231,8 @@ fn disposition_param<'b>(
     text: &'b [u8],
     refuse: &impl Fn(&str) -> Rejected,
 ) -> Result<Param<'b>, Rejected> {
-    let broken = || refuse("has a content-disposition that cannot be read.");
+    let broken =
+        || refuse("has a content-disposition that cannot be read; write `form-data; name=\"…\"`.");
     let equals = memchr::memchr(b'=', text).ok_or_else(broken)?;
     let key = text[..equals].to_ascii_lowercase();
     if key.is_empty() || !key.iter().all(|byte| is_plain(*byte)) {

@@ -14,6 +14,7 @@ use crate::codec;
 use crate::codec::Limits;
 use crate::codec::Piece;
 use crate::codec::Settings;
+use crate::codec::content_type::ContentType;
 use crate::codec::content_type::Format;
 use crate::codec::multipart::Layout;
 use crate::codec::rejected::Rejected;
@@ -134,12 +135,7 @@ impl Submission {
             return Ok((head, source.unchanged()));
         }
         let body = match source {
-            Source::Nothing => {
-                let body = codec::urlencoded::patch(b"", &jdoc, encoding_rs::UTF_8);
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                head.headers.insert(header::CONTENT_TYPE, kind);
-                body.into()
-            }
+            Source::Nothing => new_body(&mut head.headers, &jdoc, settings)?.into(),
             Source::Query(charset) => {
                 patch_query(&mut head, &jdoc, charset)?;
                 Outgoing::Empty
@@ -176,6 +172,28 @@ impl Source {
             Self::Nothing | Self::Query(_) => Outgoing::Empty,
             Self::Memory { body, .. } => body.into(),
             Self::Multipart { kept, .. } => kept.read().into(),
+        }
+    }
+}
+
+/// A body where there was none: of the type that the request says, or urlencoded.
+fn new_body(
+    headers: &mut HeaderMap,
+    jdoc: &Jdoc,
+    settings: Settings<'_>,
+) -> Result<Vec<u8>, Rejected> {
+    let said = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| ContentType::parse(kind.as_bytes()).ok());
+    match said {
+        Some(kind) if kind.format != Format::Multipart => {
+            let charset = kind.charset.unwrap_or(encoding_rs::UTF_8);
+            patch_memory(&Bytes::new(), kind.format, charset, jdoc, settings)
+        }
+        _ => {
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, kind);
+            Ok(codec::urlencoded::patch(b"", jdoc, encoding_rs::UTF_8))
         }
     }
 }

@@ -24,6 +24,9 @@ use crate::codec::Piece;
 /// How many bytes are written or read at a time.
 const STEP: usize = 256 << 10;
 
+/// Frames below this size are copied together.
+const SMALL: usize = 4 << 10;
+
 /// When and where bodies go to disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -39,6 +42,8 @@ pub struct Spool {
     settings: Settings,
     /// Frames not written yet; all of them, for a body that stays in memory.
     frames: VecDeque<Bytes>,
+    /// Small frames that come after them, put together: each alone would cost many times its bytes.
+    small: Vec<u8>,
     waiting: usize,
     file: Option<File>,
     length: u64,
@@ -64,6 +69,7 @@ impl Spool {
         Self {
             settings,
             frames: VecDeque::new(),
+            small: Vec::new(),
             waiting: 0,
             file: None,
             length: 0,
@@ -83,14 +89,30 @@ impl Spool {
     pub async fn push(&mut self, frame: Bytes) -> io::Result<()> {
         self.length += u64::try_from(frame.len()).unwrap_or(u64::MAX);
         self.waiting += frame.len();
-        self.frames.push_back(frame);
+        if frame.len() < SMALL && !self.frames.is_empty() {
+            self.small.extend_from_slice(&frame);
+            if self.small.len() >= 4 * SMALL {
+                self.join_small();
+            }
+        } else {
+            self.join_small();
+            self.frames.push_back(frame);
+        }
         if self.length > self.settings.above && self.waiting >= STEP {
             self.write_down().await?;
         }
         Ok(())
     }
 
+    fn join_small(&mut self) {
+        if !self.small.is_empty() {
+            self.frames
+                .push_back(std::mem::take(&mut self.small).into());
+        }
+    }
+
     async fn write_down(&mut self) -> io::Result<()> {
+        self.join_small();
         let frames = std::mem::take(&mut self.frames);
         let file = self.file.take();
         let folder = self.settings.folder.clone();
@@ -112,6 +134,7 @@ impl Spool {
     /// # Errors
     /// As for [`Spool::push`].
     pub async fn finish(mut self) -> io::Result<Kept> {
+        self.join_small();
         if self.length > self.settings.above || self.file.is_some() {
             self.write_down().await?;
         }
@@ -359,6 +382,24 @@ mod tests {
             assert_eq!(kept.length(), 700_006);
             assert!(drain(kept.read()).await == expected, "above {above}");
         }
+    }
+
+    #[tokio::test]
+    async fn small_frames_are_put_together() {
+        let body: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let folder = std::env::temp_dir();
+        let mut spool = Spool::new(Settings {
+            above: 1 << 30,
+            folder,
+        });
+        for (at, chunk) in body.chunks(9).enumerate() {
+            let frame = Bytes::copy_from_slice(chunk);
+            spool.push(frame).await.expect("in memory");
+            let most = 1 + (at + 1) * 9 / (4 * SMALL);
+            assert!(spool.frames.len() <= most, "{} frames", spool.frames.len());
+        }
+        let kept = spool.finish().await.expect("in memory");
+        assert!(drain(kept.read()).await == body);
     }
 
     #[tokio::test]
