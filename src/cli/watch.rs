@@ -6,6 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use notify::RecommendedWatcher;
 use notify::RecursiveMode;
@@ -32,6 +33,8 @@ pub struct Keeper {
     tls: Option<Arc<Tls>>,
     /// Files that rule files name: secrets.
     files: BTreeSet<PathBuf>,
+    /// When the configuration was last written, as far as is known.
+    configured: Option<SystemTime>,
     watch: Option<Watch>,
 }
 
@@ -43,8 +46,10 @@ impl Keeper {
             config: config.clone(),
             tls,
             files,
+            configured: None,
             watch: None,
         };
+        keeper.configured = keeper.written();
         keeper.watch_again();
         keeper
     }
@@ -61,6 +66,12 @@ impl Keeper {
     pub async fn reload(&mut self, gate: &Arc<Gate>) {
         // Before reading: what changes from here on is noticed, and a folder that was replaced is watched anew.
         self.watch_again();
+        let written = self.written();
+        if written != self.configured {
+            self.configured = written;
+            let file = self.config.file.as_deref().unwrap_or(Path::new(""));
+            tracing::warn!(target: "formgate::reload", "{} has changed; it counts from the next start", file.display());
+        }
         if let Some(Err(why)) = self.tls.as_ref().map(|tls| tls.reload()) {
             tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
         }
@@ -91,6 +102,12 @@ impl Keeper {
         }
     }
 
+    /// When the configuration was last written.
+    fn written(&self) -> Option<SystemTime> {
+        let file = self.config.file.as_ref()?;
+        file.metadata().ok()?.modified().ok()
+    }
+
     fn refuse(&self, complaints: &[Complaint]) {
         logging::complaints(complaints, &self.config);
         let errors = complaints
@@ -116,7 +133,7 @@ impl Keeper {
         paths.add_folder(&self.config.rules);
         let tls = self.tls.as_ref().map(|tls| tls.files());
         let tls = tls.into_iter().flat_map(|files| [&files.cert, &files.key]);
-        for file in tls.chain(&self.files) {
+        for file in tls.chain(&self.files).chain(&self.config.file) {
             paths.add(file);
         }
         paths

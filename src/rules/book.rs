@@ -79,8 +79,8 @@ impl Book {
         hosts: &[String],
         named: &mut BTreeSet<PathBuf>,
     ) -> Result<Loaded, Vec<Complaint>> {
-        let files = read_folder(folder)?;
-        Self::compile_naming(files, folder, hosts, named)
+        let (files, unreadable) = read_folder(folder)?;
+        Self::compile_naming(files, unreadable, folder, hosts, named)
     }
 
     /// Compiles files that have been read. Secrets in files are looked for from `folder`.
@@ -92,11 +92,13 @@ impl Book {
         folder: &Path,
         hosts: &[String],
     ) -> Result<Loaded, Vec<Complaint>> {
-        Self::compile_naming(files, folder, hosts, &mut BTreeSet::new())
+        let named = &mut BTreeSet::new();
+        Self::compile_naming(files, Vec::new(), folder, hosts, named)
     }
 
     fn compile_naming(
         files: Vec<Written>,
+        unreadable: Vec<Complaint>,
         folder: &Path,
         hosts: &[String],
         named: &mut BTreeSet<PathBuf>,
@@ -107,10 +109,10 @@ impl Book {
         binder.book.routes.know_hosts(hosts);
         binder.bind(&files);
         let book = binder.book;
-        let complaints: Vec<Complaint> = files
+        let found = files
             .into_iter()
-            .flat_map(|file| file.page.into_complaints())
-            .collect();
+            .flat_map(|file| file.page.into_complaints());
+        let complaints: Vec<Complaint> = unreadable.into_iter().chain(found).collect();
         if complaints.iter().any(Complaint::is_error) {
             return Err(complaints);
         }
@@ -158,41 +160,65 @@ impl Book {
     }
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<Written>, Vec<Complaint>> {
-    let unreadable = |path: &Path, error: &std::io::Error| {
+/// The texts of all rule files of a folder; what cannot be read is complained of, and the rest is read all the same.
+///
+/// # Errors
+/// The folder cannot be read.
+fn read_folder(folder: &Path) -> Result<(Vec<Written>, Vec<Complaint>), Vec<Complaint>> {
+    let unreadable = |error: &std::io::Error| {
         let mend = "make the folder, or name another with --rules";
-        vec![Complaint::about(
-            format!("cannot read `{}`: {error}", path.display()),
-            mend,
-        )]
+        let message = format!("cannot read `{}`: {error}", folder.display());
+        vec![Complaint::about(message, mend)]
     };
-    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-            && !hidden
-        {
+    for entry in fs::read_dir(folder).map_err(|error| unreadable(&error))? {
+        let path = entry.map_err(|error| unreadable(&error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".toml") && !name.starts_with('.') {
             paths.push(path);
         }
     }
     paths.sort();
-    let read = paths.iter().map(|path| {
-        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let name = path.display().to_string();
-        Ok(Written { name, stem, text })
-    });
-    read.collect()
+    let (mut files, mut complaints) = (Vec::with_capacity(paths.len()), Vec::new());
+    for path in paths {
+        match read_file(&path) {
+            Ok(file) => files.extend(file),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    Ok((files, complaints))
+}
+
+/// One rule file; `None` if it has gone since the folder was read, as when a file takes the place of another.
+fn read_file(path: &Path) -> Result<Option<Written>, Complaint> {
+    let name = path.display().to_string();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+            return Ok(None);
+        }
+        Err(error) => {
+            let mend = "a rule file must be a file that the gateway may read";
+            return Err(Complaint::about(
+                format!("cannot read `{name}`: {error}"),
+                mend,
+            ));
+        }
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let content = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let page = Page::new(name.as_str(), content);
+        page.complaint(at..at + 1, "not UTF-8", "save the file as UTF-8")
+    })?;
+    let stem = path.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy().into_owned();
+    // A byte order mark says nothing that UTF-8 does not say already.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    Ok(Some(Written { name, stem, text }))
 }
 
 /// Parses all files, on as many threads as there are processors when they are many.

@@ -306,6 +306,38 @@ fn check_takes_a_folder() {
 }
 
 #[test]
+fn files_are_read_as_editors_write_them() {
+    let folder = Folder::new();
+    folder.write(
+        "rules/mark.toml",
+        "\u{feff}[form]\r\nsubmit = \"POST /x\"\r\n",
+    );
+    folder.write("rules/.hidden.toml", "no TOML");
+    folder.write("rules/mark.toml~", "no TOML");
+    let ran = folder.run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("1 form,"), "{}", ran.stdout);
+    std::fs::create_dir(folder.join("rules/folder.toml")).expect("writable");
+    let latin = b"[form]\ntitle = \"Gr\xfc\xdfe\"\nsubmit = \"POST /y\"\n";
+    std::fs::write(folder.join("rules/latin.toml"), latin).expect("writable");
+    std::os::unix::fs::symlink("nowhere", folder.join("rules/link.toml")).expect("linked");
+    folder.write("rules/z.toml", "[form]\nsubmit = 7\n");
+    let ran = folder.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    for part in [
+        "cannot read `rules/folder.toml`",
+        "cannot read `rules/link.toml`",
+        "not UTF-8",
+        "rules/latin.toml:2:12",
+        "save the file as UTF-8",
+        "rules/z.toml:2:10",
+        "write \"7\"",
+    ] {
+        assert!(ran.stderr.contains(part), "{part} in\n{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_warning_is_no_error() {
     let folder = Folder::new();
     folder.write("rules/x.toml", "[form]\nsubmit = \"POST /index.php\"\n");

@@ -274,6 +274,19 @@ fn changes_are_picked_up_and_bad_files_are_not() {
 }
 
 #[test]
+fn a_changed_configuration_counts_from_the_next_start() {
+    let folder = Folder::new();
+    folder.write("formgate.toml", "project = 'one'\n");
+    folder.write("rules/contact.toml", &form("/contact", "First."));
+    let serving = Serving::begin(&folder, &[], &[]);
+    folder.write("rules/contact.toml", &form("/contact", "Second."));
+    serving.wait_for("/contact", "Second.");
+    assert!(!serving.log().contains("next start"), "{}", serving.log());
+    folder.write("formgate.toml", "project = 'two'\n");
+    serving.wait_for_log("formgate.toml has changed; it counts from the next start");
+}
+
+#[test]
 fn a_hangup_reads_everything_again() {
     let folder = Folder::new();
     folder.write("rules/contact.toml", &form("/contact", "First."));
