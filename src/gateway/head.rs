@@ -304,7 +304,7 @@ impl Reader {
     }
 }
 
-/// A path, a URL of HTTP, or – for `OPTIONS` alone – `*`. A fragment never goes over the wire.
+/// A path, a URL of HTTP, or – for `OPTIONS` alone – `*`. A fragment never goes over the wire, nor does white space.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     let begins = |scheme: &[u8]| {
         target
@@ -316,7 +316,7 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
         [b'/', ..] => true,
         _ => begins(b"http://") || begins(b"https://"),
     };
-    form && memchr::memchr(b'#', target).is_none()
+    form && memchr::memchr2(b'#', b'\t', target).is_none()
 }
 
 fn split_header(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
@@ -480,4 +480,166 @@ mod tests {
             assert_eq!(every_cut(&text), Err(fault), "{text:?}");
         }
     }
+
+    /// How many heads end in these bytes; `None` if they are refused, or something is left open.
+    fn heads(bytes: &[u8]) -> Option<usize> {
+        let mut reader = Reader::new(HeadLimits {
+            size: 4000,
+            lines: 100,
+        });
+        let mut heads = 0;
+        for byte in bytes {
+            let before = reader.head.lines;
+            reader.read(std::slice::from_ref(byte)).ok()?;
+            heads += usize::from(before > 0 && reader.head.lines == 0 && !reader.was_trailer());
+        }
+        (matches!(reader.at, At::Head) && reader.head.bytes == 0).then_some(heads)
+    }
+
+    impl Reader {
+        /// Trailers are counted in bytes, not in lines.
+        const fn was_trailer(&self) -> bool {
+            matches!(self.at, At::Trailer)
+        }
+    }
+
+    /// What hyper makes of the same bytes: the body of each request, or `None` where it answers with an error.
+    async fn hypers(bytes: Vec<u8>) -> Vec<Option<String>> {
+        use http_body_util::BodyExt;
+        use http_body_util::Empty;
+        use hyper::service::service_fn;
+        use tokio::io::AsyncReadExt;
+        use tokio::io::AsyncWriteExt;
+
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let seen = std::sync::Mutex::new(Vec::new());
+        let service = service_fn(|request: http::Request<hyper::body::Incoming>| async {
+            let body = request.into_body().collect().await;
+            let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+            seen.lock().expect("no panic").push(body.ok());
+            Ok::<_, std::convert::Infallible>(http::Response::new(Empty::<bytes::Bytes>::new()))
+        });
+        near.write_all(&bytes).await.expect("room for it");
+        near.shutdown().await.expect("an open pipe");
+        let _ = hyper::server::conn::http1::Builder::new()
+            .half_close(true)
+            .serve_connection(hyper_util::rt::TokioIo::new(far), service)
+            .await;
+        let mut said = String::new();
+        let _ = near.read_to_string(&mut said).await;
+        let mut seen = seen.into_inner().expect("no panic");
+        if said.contains("HTTP/1.1 4") {
+            seen.push(None);
+        }
+        seen
+    }
+
+    const LINES: [&str; 6] = [
+        "GET / HTTP/1.1\r\n",
+        "POST /a HTTP/1.1\r\n",
+        "\r\nPUT /b?c=d HTTP/1.1\r\n",
+        "DELETE http://a/ HTTP/1.1\r\n",
+        "OPTIONS * HTTP/1.1\r\n",
+        "HEAD / HTTP/1.1\r\n",
+    ];
+    const HEADERS: [&str; 10] = [
+        "Host: a\r\n",
+        "X: y\r\n",
+        "X:\r\n",
+        "X: \t y\tz\u{e9} \r\n",
+        "TE: trailers\r\n",
+        "Trailer: X\r\n",
+        "Content-Length: 0\r\n",
+        "X : y\r\n",
+        " X: y\r\n",
+        "X: y\n",
+    ];
+    const BODIES: [(&str, &str); 22] = [
+        ("", ""),
+        ("", "\r\n"),
+        ("Content-Length: 5\r\n", "hello"),
+        ("Content-Length: 0005\r\n", "hello"),
+        ("content-length:5 \r\n", "GET /"),
+        (
+            "Content-Length: 27\r\n",
+            "GET / HTTP/1.1\r\nHost: b\r\n\r\n",
+        ),
+        ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        (
+            "transfer-encoding: \tCHUNKED\t\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "005\r\nhello\r\n1\r\n!\r\n00\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "5;a=b;c=\"d\"\r\nhello\r\n0;e\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n0\r\nX: y\r\nY:\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "a\r\n\r\n0\r\n\r\n\r\n\n\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "A\r\n0123456789\r\n0\r\n\r\n",
+        ),
+        ("Transfer-Encoding: chunked\r\n", "5 \r\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "5\nhello\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+        (
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "0\r\n\r\n",
+        ),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
+        ("Content-Length: +5\r\n", "hello"),
+        ("Content-Length: 5, 5\r\n", "hello"),
+    ];
+
+    proptest::proptest! {
+            #![proptest_config(proptest::prelude::ProptestConfig {
+                failure_persistence: None,
+                ..proptest::prelude::ProptestConfig::with_cases(3000)
+            })]
+
+            /// Where the guard sees requests end, hyper sees them end, too.
+            #[test]
+            fn the_guard_and_hyper_agree(
+                requests in proptest::collection::vec(
+                    (
+                        proptest::sample::select(&LINES[..]),
+                        proptest::collection::vec(proptest::sample::select(&HEADERS[..]), 0..3),
+                        proptest::sample::select(&BODIES[..]),
+                        proptest::option::weighted(0.2, (0..200_usize, proptest::sample::select(&b"\r\n\t 05;:\0"[..]))),
+                    ),
+                    1..4,
+                )
+            ) {
+                let mut bytes = Vec::new();
+                for (line, headers, (frame, body), noise) in requests {
+                    let mut request = format!("{line}{}{frame}\r\n{body}", headers.concat()).into_bytes();
+                    if let Some((at, byte)) = noise {
+                        let at = at % request.len();
+                        request[at] = byte;
+                    }
+                    bytes.extend_from_slice(&request);
+                }
+                if let Some(heads) = heads(&bytes) {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                    let seen = runtime.block_on(hypers(bytes.clone()));
+                    let text = String::from_utf8_lossy(&bytes);
+    // After a request of HTTP/1.0 hyper takes no other.
+                    let ends_early = text.contains("HTTP/1.0") && seen.len() < heads;
+                    proptest::prop_assert!(ends_early || seen.len() == heads, "{:?}: {:?}", text, seen);
+                    proptest::prop_assert!(seen.iter().all(Option::is_some), "{:?}: {:?}", text, seen);
+                }
+            }
+        }
 }
