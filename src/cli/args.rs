@@ -231,7 +231,7 @@ pub struct Test {
 #[command(after_help = "Examples:
   formgate send enrollment preprocess
   formgate send enrollment preprocess --hook crm --doc ana.json
-  formgate send contact preprocess --url http://127.0.0.1:9000/hooks/contact --secret env:HOOK_SECRET
+  formgate send contact submit --url http://127.0.0.1:9000/ --secret env:HOOK_SECRET
 
 Without --doc, the doc is made up from the form's [fields]. Nothing is sent to a backend.
 Exit status: 0 if the reply can be used, 1 if it is faulty or there is none.")]
