@@ -333,7 +333,7 @@ fn judge(heard: &Result<Heard, String>, ask: Ask<'_>) -> (Reading, bool) {
     };
     let (mut reading, failed) = answer::read(&answered, limits);
     if failed.is_none() {
-        ask.form.admit(&mut reading, ask.doc);
+        ask.form.admit(ask.named.event, &mut reading, ask.doc);
     }
     (reading, failed.is_some())
 }

@@ -517,7 +517,7 @@ fn canned(
         body: Some(value.to_string().into()).filter(|body: &Bytes| body.len() <= MAX_REPLY),
     };
     let (mut reading, _) = answer::read(&answered, limits);
-    asked.route.form.admit(&mut reading, doc);
+    asked.route.form.admit(asked.event, &mut reading, doc);
     Some(reading)
 }
 

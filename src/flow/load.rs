@@ -9,6 +9,7 @@ use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
+use crate::flow::carry;
 use crate::flow::consult::consult;
 use crate::flow::error::FlowError;
 use crate::flow::journal;
@@ -19,21 +20,32 @@ use crate::model::doc::Doc;
 use crate::model::event::Event;
 use crate::model::redirect::Allowed;
 
-/// Asks about a page, then answers it.
+/// Asks about a page, then answers it. A hook that is being asked is heard to the end even if the person has gone, so
+/// that its job is written down.
 pub(in crate::flow) async fn load(
     gate: &Arc<Gate>,
     visit: Visit,
     route: Route,
 ) -> Result<Answer, FlowError> {
+    journal::opened(&visit.arrival.head, &route.id, &visit.request_id);
+    if !route.form.asks(Event::Load) {
+        return gate
+            .pass(&visit.snapshot, visit.arrival, Some(&route))
+            .await;
+    }
+    let gate = Arc::clone(gate);
+    carry::to_its_end(&gate.tasks.clone(), async move {
+        open(&gate, visit, route).await
+    })
+    .await
+}
+
+async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, FlowError> {
     let Visit {
         arrival,
         snapshot,
         request_id,
     } = visit;
-    journal::opened(&arrival.head, &route.id, &request_id);
-    if !route.form.asks(Event::Load) {
-        return gate.pass(&snapshot, arrival, Some(&route)).await;
-    }
     let mut doc = Doc::default();
     let known = person::known(
         gate,

@@ -86,7 +86,7 @@ impl Local<'_, '_> {
         };
         let mut reading = rule.reply(&call, limits);
         journal::local(self.asked, &rule.place, "replies", None);
-        form.admit(&mut reading, self.doc);
+        form.admit(self.asked.event, &mut reading, self.doc);
         if let Some(fault) = reading.faults.first() {
             self.trail.note(&rule.place, || {
                 format!("the rule applies but cannot reply: {fault}")

@@ -229,7 +229,7 @@ pub fn job(target: &Target, ask: Ask<'_>) -> Job {
 fn conclude(mut job: Job, attempted: Attempted, ask: Ask<'_>) -> Called {
     let mut reading = attempted.reading;
     if attempted.outcome.is_none() {
-        ask.form.admit(&mut reading, ask.doc);
+        ask.form.admit(ask.named.event, &mut reading, ask.doc);
     }
     job.status = attempted.status;
     job.received = attempted.received;

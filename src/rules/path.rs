@@ -85,6 +85,27 @@ pub fn generous(path: &str) -> Option<String> {
     Some(resolve(&joined.join("/")))
 }
 
+/// The path behind `//host`, as URL parsers read a target that begins with two slashes.
+#[must_use]
+pub fn behind_authority(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("//")?.trim_start_matches('/');
+    Some(rest.find('/').map_or("/", |at| &rest[at..]))
+}
+
+/// The path of a target that may be a whole URL.
+#[must_use]
+pub fn of_target(target: &str) -> Option<&str> {
+    let target = target.trim();
+    let target = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
+    };
+    target
+        .split(['?', '#'])
+        .next()
+        .filter(|path| !path.is_empty())
+}
+
 /// One segment's text as a person would read it: percent-decoded.
 #[must_use]
 pub fn readable(segment: &str) -> String {
@@ -216,6 +237,18 @@ mod tests {
             assert_eq!(canonical(path), expected, "{path}");
         }
         assert!(matches!(canonical("/forms/contact.html"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn targets_with_an_authority() {
+        assert_eq!(behind_authority("//h/forms/x"), Some("/forms/x"));
+        assert_eq!(behind_authority("///h/x"), Some("/x"));
+        assert_eq!(behind_authority("//h"), Some("/"));
+        assert_eq!(behind_authority("/a//b"), None);
+        assert_eq!(of_target("https://h/a?b"), Some("/a"));
+        assert_eq!(of_target(" /a#b"), Some("/a"));
+        assert_eq!(of_target("https://h"), Some("/"));
+        assert_eq!(of_target(""), None);
     }
 
     #[test]

@@ -159,6 +159,12 @@ static OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-method-override"),
 ];
 
+/// The headers by which a path is overridden.
+static REWRITES: [HeaderName; 2] = [
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
 impl Routes {
     /// Adds a route; in any letter case if `folds`.
     pub fn add(&mut self, claim: Claim, folds: bool) {
@@ -183,7 +189,10 @@ impl Routes {
     pub fn recognise(&self, asked: Asked<'_>) -> Recognised<'_> {
         let canonical = path::canonical(asked.path);
         let hits = self.hits(&canonical);
-        if let Some(why) = self.ambiguity(asked.path, &canonical, &hits) {
+        let ambiguity = self
+            .ambiguity(asked.path, &canonical, &hits)
+            .or_else(|| self.rewritten(asked.headers, &hits));
+        if let Some(why) = ambiguity {
             return Recognised::Ambiguous(why);
         }
         if hits.is_empty() {
@@ -194,6 +203,12 @@ impl Routes {
 
     /// Why the path cannot be trusted to have only its canonical reading.
     fn ambiguity(&self, written: &str, canonical: &str, hits: &[Hit]) -> Option<&'static str> {
+        if let Some(rest) = path::behind_authority(written) {
+            let others = self.hits(&path::canonical(rest));
+            if !others.is_empty() && others != hits {
+                return Some("two slashes at its beginning");
+            }
+        }
         let generous = path::generous(written)?;
         let others = if generous == canonical {
             Vec::new()
@@ -206,6 +221,21 @@ impl Routes {
             None => (!others.is_empty() && others != hits)
                 .then_some("white space, a dot or an encoded mark at the end of a segment"),
         }
+    }
+
+    /// Headers by which a proxy puts another path in the place of the request's: frameworks that heed them must not
+    /// be led to a form by them. From strangers they are taken off before.
+    fn rewritten(&self, headers: &HeaderMap, hits: &[Hit]) -> Option<&'static str> {
+        let values = REWRITES.iter().flat_map(|name| headers.get_all(name));
+        let mut paths = values.filter_map(|value| path::of_target(value.to_str().ok()?));
+        let leads = paths.any(|path| {
+            let canonical = self.hits(&path::canonical(path));
+            let generous = path::generous(path).map_or_else(Vec::new, |path| self.hits(&path));
+            [canonical, generous]
+                .iter()
+                .any(|others| !others.is_empty() && others != hits)
+        });
+        leads.then_some("another path in `x-original-url` or `x-rewrite-url`")
     }
 
     /// The claims on a path, the most specific first.

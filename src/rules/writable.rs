@@ -5,6 +5,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::model::doc::Doc;
+use crate::model::event::Event;
 use crate::model::hidden::Hidden;
 use crate::model::job::Finding;
 use crate::model::nesting::bracket_parts;
@@ -27,7 +28,10 @@ const ABSENT: &str = "the submission does not carry this field; it was ignored";
 
 impl Form {
     /// Takes out of a reply's jdoc what it may not change, with a warning – or a fault, where the form is strict.
-    pub fn admit(&self, reading: &mut Reading, doc: &Doc) {
+    ///
+    /// Whether the submission carries a field is asked only where there is a submission to be changed: before a page
+    /// is opened there is none, and after acceptance the changes are an update of what was saved.
+    pub fn admit(&self, event: Event, reading: &mut Reading, doc: &Doc) {
         let jdoc = std::mem::take(reading.reply.jdoc_mut());
         let says_errors = reading
             .reply
@@ -39,6 +43,7 @@ impl Form {
             doc,
             reading,
             says_errors,
+            event,
         };
         let mut admitted = Map::new();
         for (name, value) in jdoc {
@@ -48,7 +53,9 @@ impl Form {
             }
         }
         *reading.reply.jdoc_mut() = admitted;
-        self.check_focus(reading, doc);
+        if event != Event::Load {
+            self.check_focus(reading, doc);
+        }
     }
 
     fn check_focus(&self, reading: &mut Reading, doc: &Doc) {
@@ -69,6 +76,7 @@ struct Judge<'a> {
     doc: &'a Doc,
     reading: &'a mut Reading,
     says_errors: bool,
+    event: Event,
 }
 
 impl Judge<'_> {
@@ -102,7 +110,7 @@ impl Judge<'_> {
         }
         match self.refusal(path, &value) {
             None => {
-                if !self.says_errors && !self.exists(path) {
+                if !self.says_errors && self.event != Event::Load && !self.exists(path) {
                     let text = "the submission does not carry this field";
                     self.reading.warnings.push(Finding::new(place, text));
                 }
@@ -142,7 +150,8 @@ impl Judge<'_> {
                 || names_inside(value, &is_internal))
             .then_some(UNDERSCORE),
         };
-        let ignored = (self.form.absent == Absent::Ignore && !self.exists(path)).then_some(ABSENT);
+        let ignores = self.form.absent == Absent::Ignore && self.event == Event::Preprocess;
+        let ignored = (ignores && !self.exists(path)).then_some(ABSENT);
         unlisted.or(ignored).map(Refusal::NotWritable)
     }
 
@@ -289,7 +298,7 @@ mod tests {
     fn admitted(form: &Form, doc: &Doc, jdoc: Value) -> (Value, usize, usize) {
         let mut reading = Reading::default();
         *reading.reply.jdoc_mut() = serde_json::from_value(jdoc).expect("an object");
-        form.admit(&mut reading, doc);
+        form.admit(Event::Preprocess, &mut reading, doc);
         let left = Value::Object(reading.reply.jdoc().clone());
         (left, reading.warnings.len(), reading.faults.len())
     }

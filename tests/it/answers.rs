@@ -410,6 +410,8 @@ async fn a_load_is_redirected_or_told_something_and_opens_all_the_same() {
         (200, "<form></form>"),
         "the page opens"
     );
+    let job = app.log.jobs().pop().expect("a job");
+    assert_eq!(job.get("warnings"), None, "a prefill changes no submission");
     let said = answer.reply();
     assert_eq!(
         (&said["msg"], &said["submitted"], &said["changed"]),

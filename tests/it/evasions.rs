@@ -256,6 +256,14 @@ fn paths() -> Vec<Evasion> {
         .map(|target| post(target).refused(400)),
     );
     rows.push(post("/forms\\contact").refused(400));
+    // What begins with two slashes names a host for some.
+    for target in [
+        "//x/forms/contact",
+        "///x/forms//contact/",
+        "//x:80/camps/a/enroll",
+    ] {
+        rows.push(post(target).refused(400));
+    }
     rows
 }
 
@@ -328,6 +336,9 @@ fn methods() -> Vec<Evasion> {
             .with("content-type", "image/png")
             .refused(400),
     );
+    for method in ["post", "Post", "pOST"] {
+        rows.push(ask(method, "/forms/contact").form("email=a"));
+    }
     rows.push(ask("HEAD", "/search?q=a"));
     rows.push(ask("GET", "/search?q=a"));
     rows.push(
@@ -658,4 +669,60 @@ async fn what_is_no_submission_passes_without_a_hook() {
         assert_eq!(received.body, row.body.clone().unwrap_or_default());
     }
     assert_eq!(app.hooks.count(), 0);
+}
+
+#[tokio::test]
+async fn a_path_that_a_proxy_puts_in_place_of_the_own_is_no_way_either() {
+    let rules =
+        "[form]\nsubmit = \"POST /contact\"\n[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\n";
+    // From strangers such a header never arrives; from proxies it must not lead to a form.
+    for trusts in [false, true] {
+        let site = site().rules("contact", rules);
+        let app = if trusts { site.trusting() } else { site }.start().await;
+        app.hooks.always(Script::answer(204, "", ""));
+        for name in ["x-original-url", "x-rewrite-url"] {
+            for value in [
+                "/contact",
+                "//contact/?a=1",
+                "https://x.example/contact",
+                "/%63ontact",
+                "/contact%2f",
+            ] {
+                let before = app.backend.count();
+                let answer = app
+                    .post("/elsewhere")
+                    .header(name, value)
+                    .form("a=1")
+                    .send()
+                    .await;
+                assert_eq!(
+                    answer.status,
+                    if trusts { 400 } else { 200 },
+                    "{name}: {value}"
+                );
+                if let Some(sent) = app.backend.received().get(before) {
+                    assert_eq!(sent.header(name), None);
+                }
+            }
+            let calls = app.hooks.count();
+            let answer = app
+                .post("/contact")
+                .header(name, "/contact")
+                .form("a=1")
+                .send()
+                .await;
+            assert_eq!(
+                (answer.status, app.hooks.count()),
+                (200, calls + 1),
+                "the same path is no other"
+            );
+            let answer = app
+                .post("/elsewhere")
+                .header(name, "/other")
+                .form("a=1")
+                .send()
+                .await;
+            assert_eq!((answer.status, app.hooks.count()), (200, calls + 1));
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! What is written down: one job per call with everything an operator needs, and no personal data anywhere.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::support::app;
 use crate::support::peer::Script;
+use crate::support::within;
 
 const RULES: &str = r#"
 [form]
@@ -202,4 +206,28 @@ async fn a_responders_names_cannot_flood_the_log_or_forge_its_lines() {
         !warnings.contains('\n') && warnings.ends_with("and 480 more"),
         "{warnings}"
     );
+}
+
+#[tokio::test]
+async fn a_call_is_written_down_even_if_the_person_has_gone() {
+    let rules = "[form]\nload = \"GET /contact\"\n[[hook]]\non = \"load\"\nurl = \"HOOK/load\"\n";
+    let app = app(rules).await;
+    let release = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&release);
+    app.hooks.always(Script::custom(move |_, mut wire| {
+        let held = Arc::clone(&held);
+        async move {
+            held.acquire().await.expect("open").forget();
+            wire.write(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    }));
+    let mut wire = app.connect().await;
+    wire.write(&app.get("/contact").bytes()).await;
+    app.hooks.wait_for(1).await;
+    drop(wire);
+    release.add_permits(1);
+    app.backend.wait_for(1).await;
+    app.gate.tasks().close();
+    within("the call", app.gate.tasks().wait()).await;
+    assert_eq!(app.log.jobs()[0]["outcome"], "continued");
 }
