@@ -16,6 +16,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use crate::commands::contact;
+use crate::commands::tried;
 use crate::support::Folder;
 use crate::support::Server;
 use crate::support::json;
@@ -83,16 +85,24 @@ impl Serving {
 
     /// Submits a form; status and body.
     fn submit(&self, path: &str) -> (u16, String) {
+        let (status, _, body) = self.send(path, "a=1");
+        (status, body)
+    }
+
+    /// Submits this body; status, what the gateway says beside the backend's answer, and body.
+    fn send(&self, path: &str, body: &str) -> (u16, Option<Value>, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("a timeout can be set");
         stream
-            .write_all(request(path, "a=1").as_bytes())
+            .write_all(request(path, body).as_bytes())
             .expect("it reads");
-        let (first, _, body) = read_message(&stream).expect("an answer");
+        let (first, lines, body) = read_message(&stream).expect("an answer");
         let status = first.split(' ').nth(1).expect("a status");
-        (status.parse().expect("a number"), body)
+        let said = lines.iter().find(|(name, _)| name == "formgate-reply");
+        let said = said.map(|(_, value)| json(value));
+        (status.parse().expect("a number"), said, body)
     }
 
     /// Submits until the message of the answer is this.
@@ -502,4 +512,103 @@ fn a_second_signal_ends_at_once() {
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty());
     drop(release);
+}
+
+// === what `try` says is what happens ===
+
+#[test]
+fn try_says_what_the_gateway_does() {
+    let reply = Arc::new(Mutex::new(String::new()));
+    let for_server = Arc::clone(&reply);
+    let hooks = Server::begin(move |request| {
+        let reply = for_server.lock().expect("not poisoned").clone();
+        match reply.as_str() {
+            _ if request.path == "/mail" => (204, String::new()),
+            "\"fails\"" => (500, String::new()),
+            _ => (200, reply),
+        }
+    });
+    let backend = Server::begin(|_| (200, "\"saved\"".to_owned()));
+    let folder = contact(&hooks.url(), "");
+    let serving = Serving::begin(&folder, &["--backend", &backend.url()], &[]);
+    let mut asked = 0;
+    for (doc, answer) in [
+        (r#"{"email": " A@B.c", "age": "20"}"#, "{}"),
+        (r#"{"email": "a@b.c", "age": "12"}"#, "{}"),
+        (r#"{"email": "nobody", "age": "200"}"#, "{}"),
+        (r#"{"email": "a@b.c", "age": "20"}"#, r#""fails""#),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"msg_type": "err"}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"msg": "Grüße", "msg_type": "warning", "focus_on": "age"}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"errors": {"age": "No.", "email": "Never."}}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"jdoc": {"city": "Bern", "age": null, "_token": "x"}}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"jdoc": {"age": 20}}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"redirect": "https://pay.example.org/x"}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"redirect": "/thanks", "jdoc": {"city": "Bern"}}"#,
+        ),
+        (
+            r#"{"email": "a@b.c", "age": "20"}"#,
+            r#"{"msg": "No.", "msg_type": "error", "jdoc": {"city": "Bern"}}"#,
+        ),
+    ] {
+        answer.clone_into(&mut reply.lock().expect("not poisoned"));
+        let replies = format!("{{\"crm\": {answer}}}");
+        let said = tried(&folder, doc, &["--replies", &replies]);
+        let fields = json(doc);
+        let fields = fields.as_object().expect("an object").iter();
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in fields {
+            body.append_pair(name, value.as_str().expect("a text"));
+        }
+        let before = backend.requests().len();
+        let (status, beside, body) = serving.send("/contact/x", &body.finish());
+        let submitted = backend.requests().len() > before;
+        asked += 1;
+        let (said, what) = (&said["answer"], format!("{doc} {answer}"));
+        assert_eq!(said["submitted"], submitted, "{what}");
+        let came = match beside {
+            Some(beside) => beside,
+            None if submitted && body == "\"saved\"" => {
+                assert_eq!(
+                    (&said["messages"], &said["changed"]),
+                    (
+                        &Value::Array(Vec::new()),
+                        &Value::Object(serde_json::Map::new())
+                    ),
+                    "{what}"
+                );
+                continue;
+            }
+            None => json(&body),
+        };
+        for key in [
+            "outcome", "msg", "msg_type", "messages", "errors", "focus_on", "redirect", "changed",
+        ] {
+            assert_eq!(said[key], came[key], "{key} of {what}");
+        }
+        // A script that is sent elsewhere gets 200; `try` says what a page gets.
+        if said["outcome"] != "redirected" {
+            assert_eq!(said["status"], status, "{what}");
+        }
+    }
+    assert_eq!(asked, 12);
 }
