@@ -608,6 +608,119 @@ fn a_doc_arrives_as_it_would_in_life() {
 }
 
 #[test]
+fn cases_take_docs_of_every_shape() {
+    let folder = Folder::new();
+    folder.write(
+        "rules/flat.toml",
+        r#"
+[form]
+submit = "POST /flat"
+on_conflict = "suggest"
+
+[fields.cv]
+type = "file"
+accept = [".pdf"]
+maxsize = "1KiB"
+
+[fields.tags]
+type = "list"
+max = 2
+
+[[hook]]
+on = "preprocess"
+name = "crm"
+url = "https://crm.example.org/"
+
+[[case]]
+name = "a good file and a list"
+doc = { cv = { filename = "a.PDF", content_type = "application/pdf", size = 1000 }, tags = ["a", "b"] }
+expect = { outcome = "accepted" }
+
+[[case]]
+name = "a file that is too large, and too many values"
+doc = { cv = { filename = "a.pdf", size = 2000 }, tags = ["a", "b", "c"] }
+expect = { errors = ["cv", "tags"] }
+
+[[case]]
+name = "a file cannot be changed"
+doc = { cv = { filename = "a.pdf" } }
+replies = { crm = { jdoc = { cv = "x" } } }
+expect = { outcome = "unavailable", faulty = "crm" }
+
+[[case]]
+name = "what is only offered"
+doc = { city = "Brn" }
+replies = { crm = { msg = "Do you mean Bern?", msg_type = "error", jdoc = { city = "Bern" } } }
+expect = { outcome = "stopped", suggestions = { city = "Bern" }, changed = {} }
+"#,
+    );
+    folder.write(
+        "rules/nested.toml",
+        r#"
+[form]
+submit = "POST /nested"
+nested = "brackets"
+
+[[rule]]
+on = "preprocess"
+when = "@.doc.person.name == 'Ana' && @.doc.person.tags[1] == 'b'"
+reply = { msg = "Hello.", jdoc = { person = { name = "Bea" } } }
+
+[[case]]
+name = "objects are names with brackets"
+doc = { person = { name = "Ana", tags = ["a", "b"] } }
+expect = { msg = "Hello.", changed = { person = { name = "Bea" } } }
+
+[[case]]
+name = "and so are the names themselves"
+doc = { "person[name]" = "Ana", "person[tags][]" = ["a", "b"] }
+expect = { msg = "Hello." }
+"#,
+    );
+    folder.write(
+        "rules/part.toml",
+        r#"
+[form]
+submit = "POST /part"
+load = "GET /part/{id}"
+doc_path = "$.variables.input"
+
+[[rule]]
+on = "preprocess"
+when = "@.doc.age == 12 && @.doc.address.city == 'Bern'"
+reply = { msg = "Hello." }
+
+[[hook]]
+on = "load"
+name = "gate"
+url = "https://gate.example.org/"
+
+[[case]]
+name = "the part of a JSON body that is the doc"
+doc = { age = 12, address = { city = "Bern" } }
+expect = { msg = "Hello." }
+
+[[case]]
+name = "a page that leads to itself never opens"
+on = "load"
+params = { id = 7 }
+replies = { gate = { redirect = "/part/7" } }
+expect = { outcome = "accepted", submitted = false, faulty = ["gate"] }
+
+[[case]]
+name = "a page that leads elsewhere"
+on = "load"
+replies = { gate = { redirect = "/part/8" } }
+params = { id = "7" }
+expect = { outcome = "redirected", redirect = "/part/8", status = 303 }
+"#,
+    );
+    let ran = folder.run(&["test"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("ok: 9 passed"), "{}", ran.stdout);
+}
+
+#[test]
 fn try_live_calls_the_hooks_and_nobody_else() {
     let hooks = Server::begin(|request| match request.path.as_str() {
         "/crm/contact" => (200, r#"{"jdoc": {"city": "Bern"}}"#.to_owned()),
