@@ -188,7 +188,7 @@ where
                 return;
             }
             () = terms.stop.wait(), if !watch.is_ending() => {
-                watch.end(Instant::now());
+                watch.stop(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
             _ = looks.tick() => match watch.look(&line, Instant::now()) {
@@ -211,6 +211,8 @@ struct Watch {
     greeted: bool,
     /// Since when no new requests are taken.
     ending: Option<Instant>,
+    /// Whether that is because the process ends; then `limits.drain` bounds it.
+    stopping: bool,
 }
 
 /// What is to be done about a connection.
@@ -229,6 +231,7 @@ impl Watch {
             busy: Instant::now(),
             greeted: false,
             ending: None,
+            stopping: false,
         }
     }
 
@@ -242,8 +245,10 @@ impl Watch {
         self.ending.is_some()
     }
 
-    const fn end(&mut self, now: Instant) {
+    /// The process ends.
+    const fn stop(&mut self, now: Instant) {
         self.ending = Some(now);
+        self.stopping = true;
     }
 
     fn look(&mut self, line: &Line, now: Instant) -> Look {
@@ -267,8 +272,10 @@ impl Watch {
                 Look::End
             }
             // Answers that move go on to their end; what the peer does not read is not waited for.
-            Some(since) if stuck >= busy && now - since >= header => Look::Drop,
+            Some(since) if stuck > 0 && stuck >= busy && now - since >= header => Look::Drop,
             Some(since) if stuck > 0 && now - since >= 4 * body => Look::Drop,
+            // The last bytes may still be on their way, but not for ever.
+            Some(since) if busy == 0 && !self.stopping && now - since >= header => Look::Drop,
             Some(_) => Look::Fine,
         }
     }

@@ -191,7 +191,6 @@ async fn serve(
     tls: Option<Arc<Tls>>,
     terms: Terms,
 ) {
-    let began = Instant::now();
     // Small writes must not wait for each other; where it cannot be set, they just do.
     let _ = stream.set_nodelay(true);
     let trusted = &terms.gate.settings().trusted_proxies;
@@ -207,6 +206,6 @@ async fn serve(
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         connection::http2(stream, peer, terms).await;
     } else {
-        connection::http1(stream, Bytes::new(), began, peer, terms).await;
+        connection::http1(stream, Bytes::new(), Instant::now(), peer, terms).await;
     }
 }
