@@ -1,6 +1,8 @@
 //! Backends that refuse, reset, hang, answer half or nonsense: the person is told what is known about the submission,
 //! and nothing is delivered twice.
 
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +15,7 @@ use crate::support::Site;
 use crate::support::client::Answer;
 use crate::support::peer::Peer;
 use crate::support::peer::Script;
+use crate::support::peer::receive;
 use crate::support::site;
 
 const CONTACT: &str = r#"
@@ -341,4 +344,74 @@ async fn a_slow_person_is_not_taken_for_a_slow_backend() {
     assert_eq!(slow.answer().await.status, 200);
     let received = app.backend.received();
     assert!(received.iter().any(|one| one.text() == "xy"));
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_at_the_worst_moment_loses_and_doubles_nothing() {
+    // The backend closes a used connection just when the next request has come on it.
+    let deliveries = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&deliveries);
+    let backend = Peer::raw(move |mut wire| {
+        let noted = Arc::clone(&noted);
+        async move {
+            for first in [true, false] {
+                let Some(received) = receive(&mut wire, 0).await else {
+                    return;
+                };
+                let delivery = format!("{} {}", received.method, received.text());
+                noted.lock().expect("no panic").push(delivery);
+                if first {
+                    wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                        .await;
+                }
+            }
+        }
+    })
+    .await;
+    let app = site()
+        .rules("contact", CONTACT)
+        .start_with(backend, Peer::start().await)
+        .await;
+    app.hooks.reply(&json!({}));
+    let later = async || {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::resume();
+    };
+    let delivered = || std::mem::take(&mut *deliveries.lock().expect("no panic"));
+
+    // A submission: it may have been taken, so it is not sent again, and the person is told so.
+    assert_eq!(app.get("/a").send().await.status, 200);
+    delivered();
+    let answer = app.post("/contact").form("a=b").send().await;
+    assert_eq!(
+        (answer.status, &answer.json()["submitted"]),
+        (502, &Value::Null)
+    );
+    assert_eq!(delivered(), ["POST a=b"]);
+
+    // What may be repeated is, if the connection had not been used for a moment.
+    for method in ["GET", "DELETE", "OPTIONS"] {
+        assert_eq!(app.get("/a").send().await.status, 200);
+        delivered();
+        later().await;
+        let answer = app.ask(method, "/b").send().await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "ok"),
+            "{method}"
+        );
+        assert_eq!(delivered(), [format!("{method} "), format!("{method} ")]);
+        // On a connection that is in use it is not just bad luck, so there is no second attempt; and after that there
+        // is no open connection.
+        while app.get("/c").send().await.status == 200 {}
+    }
+
+    // A body is used up by sending, so it is not.
+    assert_eq!(app.get("/a").send().await.status, 200);
+    delivered();
+    later().await;
+    let answer = app.ask("PUT", "/b").body("text/plain", "x").send().await;
+    let times = delivered().len();
+    assert!(times == 1, "{times} deliveries, answered {}", answer.status);
 }
