@@ -288,7 +288,11 @@ async fn exchange(
     let (head, body) = response.into_parts();
     let text =
         |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let again = retry_after(head.status.as_u16(), text(header::RETRY_AFTER));
+    let again = retry_after(
+        head.status.as_u16(),
+        text(header::RETRY_AFTER),
+        Timestamp::now(),
+    );
     let body = match body.until(began + allowed).whole(MAX_REPLY).await {
         Ok(body) => body,
         Err(Broken::Stalled) => return Attempted::failed(&SendError::TimedOut(allowed)),
@@ -321,11 +325,21 @@ async fn exchange(
 }
 
 /// 429 and 503 say when to come back; then nothing was done yet.
-fn retry_after(status: u16, value: Option<&str>) -> Again {
-    match (status, value.map(|value| value.trim().parse())) {
-        (429 | 503, Some(Ok(seconds))) => Again::After(Duration::from_secs(seconds)),
+fn retry_after(status: u16, value: Option<&str>, now: Timestamp) -> Again {
+    match (status, value.and_then(|value| wait(value.trim(), now))) {
+        (429 | 503, Some(wait)) => Again::After(wait),
         _ => Again::No,
     }
+}
+
+/// RFC 9110, section 10.2.3: seconds, or a date.
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    let wait = date.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or_default())
 }
 
 impl Attempted {
@@ -466,12 +480,14 @@ mod tests {
 
     #[test]
     fn only_busy_servers_are_asked_again() {
-        assert_eq!(
-            retry_after(503, Some("2")),
-            Again::After(Duration::from_secs(2))
-        );
-        assert_eq!(retry_after(429, Some("soon")), Again::No);
-        assert_eq!(retry_after(503, None), Again::No);
-        assert_eq!(retry_after(500, Some("1")), Again::No);
+        let now: Timestamp = "1994-11-06T08:49:35Z".parse().expect("a time");
+        let again = |status, value| retry_after(status, value, now);
+        let after = |seconds| Again::After(Duration::from_secs(seconds));
+        assert_eq!(again(503, Some("2")), after(2));
+        assert_eq!(again(503, Some("Sun, 06 Nov 1994 08:49:37 GMT")), after(2));
+        assert_eq!(again(429, Some("Sun, 06 Nov 1994 08:49:30 GMT")), after(0));
+        assert_eq!(again(429, Some("soon")), Again::No);
+        assert_eq!(again(503, None), Again::No);
+        assert_eq!(again(500, Some("1")), Again::No);
     }
 }

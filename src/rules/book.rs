@@ -24,6 +24,7 @@ use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Recognised;
 use crate::rules::recognise::Routes;
 use crate::rules::route::Route;
+use crate::rules::when::When;
 use crate::source::complaint::Complaint;
 use crate::source::page::Page;
 use crate::source::table::Placed;
@@ -247,6 +248,26 @@ fn parse(files: Vec<Written>, folder: &Path) -> Vec<RuleFile> {
     })
 }
 
+/// A form sends texts, and a text is never more, less than or equal to a number: such a condition is probably not meant,
+/// and a guard that it keeps from asking is none.
+fn check_numbers(file: &RuleFile, all: &Part) {
+    let rules = file.part.rules.iter().map(|rule| &rule.when);
+    let hooks = file.part.hooks.iter().map(|hook| &hook.when);
+    let is_typed = |name: &str| {
+        let mut fields = all.fields.iter().chain(&file.part.fields);
+        fields.any(|field| field.name == name && field.is_number())
+    };
+    for (name, span) in rules.chain(hooks).flat_map(When::numbers) {
+        if !is_typed(name) {
+            file.page.warn(
+                span.clone(),
+                format!("`{name}` is compared with a number, but forms send texts"),
+                format!("add type = \"integer\" or \"number\" under [fields.{name}]"),
+            );
+        }
+    }
+}
+
 /// Puts the files together and finds what they disagree on.
 #[derive(Default)]
 struct Binder {
@@ -326,6 +347,7 @@ impl Binder {
             );
             return;
         }
+        check_numbers(file, all.1);
         let first = self.number_hooks(&file.part);
         let form = Form::new(
             id.clone(),

@@ -139,6 +139,24 @@ impl Condition {
         fault
     }
 
+    /// The fields that are compared with a number, and where in the expression each name stands.
+    #[must_use]
+    pub fn numbers(&self, expression: &str) -> Vec<(String, Range<usize>)> {
+        let mut fields = Vec::new();
+        self.test.each_comparison(&mut |left, right| {
+            let name = match (left, right) {
+                (Operand::Value(query), Operand::Literal(Value::Number(_)))
+                | (Operand::Literal(Value::Number(_)), Operand::Value(query)) => query.field(),
+                _ => None,
+            };
+            if let Some(name) = name {
+                let fault = Fault::at(expression, name, "", "");
+                fields.push((name.to_owned(), fault.span));
+            }
+        });
+        fields
+    }
+
     /// Whether the condition holds for `call`.
     ///
     /// # Errors
@@ -253,6 +271,12 @@ impl Query {
         Some(Fault::at(expression, member, message, mend))
     }
 
+    /// The field that the query asks for, if it asks for one field as it is.
+    fn field(&self) -> Option<&str> {
+        let of_doc = self.steps.len() == 2 && self.name(0) == Some("doc");
+        self.name(1).filter(|_| of_doc)
+    }
+
     /// The name that the step of this number asks for, if it asks for one name.
     fn name(&self, at: usize) -> Option<&str> {
         match self.steps.get(at) {
@@ -282,6 +306,20 @@ impl Test {
                 right.each_query(visit);
             }
             Self::Matches(operand, _) => operand.each_query(visit),
+        }
+    }
+}
+
+impl Test {
+    /// Visits both sides of every comparison of the call itself.
+    fn each_comparison(&self, visit: &mut impl FnMut(&Operand, &Operand)) {
+        match self {
+            Self::Any(tests) | Self::All(tests) => {
+                tests.iter().for_each(|test| test.each_comparison(visit));
+            }
+            Self::Not(test) => test.each_comparison(visit),
+            Self::Compare(_, left, right) => visit(left, right),
+            Self::Exists(_) | Self::Matches(..) => {}
         }
     }
 }
@@ -1062,6 +1100,19 @@ mod tests {
                 assert_eq!(&expression[fault.span.clone()], part, "{fault:?}");
             }
         }
+    }
+
+    #[test]
+    fn fields_that_are_compared_with_numbers() {
+        let expression =
+            "@.doc.age < 16 && (3 == $.doc['size'] || !(@.doc.a.b > 1)) && @.doc.city == 'x'";
+        let condition = Condition::compile(expression).expect("compiles");
+        let found = condition.numbers(expression);
+        let names: Vec<&str> = found
+            .iter()
+            .map(|(_, span)| &expression[span.clone()])
+            .collect();
+        assert_eq!(names, ["age", "size"]);
     }
 
     #[test]

@@ -93,6 +93,12 @@ impl FieldRule {
         rule
     }
 
+    /// Whether the field is a number in the doc.
+    #[must_use]
+    pub const fn is_number(&self) -> bool {
+        matches!(self.kind, FieldType::Integer | FieldType::Number)
+    }
+
     fn lint(&self, table: &Table<'_>) {
         if let (Some(least), Some(most)) = (self.minlength, self.maxlength)
             && least > most

@@ -1,6 +1,8 @@
 //! The two keys that say when something applies: `when` and `matches`. Owns reading both with their places and
 //! asking them; the expressions themselves are left to [`crate::rules::condition`].
 
+use std::ops::Range;
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -19,6 +21,7 @@ pub struct When {
     condition: Option<Condition>,
     matches: Vec<(Path, Regex)>,
     written: Vec<String>,
+    numbers: Vec<(String, Range<usize>)>,
 }
 
 impl When {
@@ -33,6 +36,10 @@ impl When {
                     if let Some(fault) = condition.misnamed(&text.value) {
                         complain(table, &text, &fault, "`when`");
                     }
+                    let numbers = condition.numbers(&text.value).into_iter();
+                    when.numbers = numbers
+                        .map(|(name, span)| (name, place_in(table, &text, span)))
+                        .collect();
                     when.condition = Some(condition);
                 }
                 Err(fault) => complain(table, &text, &fault, "`when`"),
@@ -98,6 +105,13 @@ impl When {
                 })
     }
 
+    /// The fields that are compared with a number, and where in the file.
+    pub fn numbers(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
+        self.numbers
+            .iter()
+            .map(|(name, span)| (name.as_str(), span))
+    }
+
     /// As it was written, for `explain`.
     #[must_use]
     pub fn written(&self) -> &[String] {
@@ -114,18 +128,22 @@ fn is_match(regex: &Regex, value: &Value) -> bool {
     }
 }
 
-/// Complains of an expression at the very place in it that is wrong.
-fn complain(table: &Table<'_>, text: &Placed<String>, fault: &Fault, what: &str) {
+/// The place in the file of a place in an expression.
+fn place_in(table: &Table<'_>, text: &Placed<String>, span: Range<usize>) -> Range<usize> {
     let written = &table.page().text().content[text.span.clone()];
-    let inside = written.find(&text.value).filter(|_| !text.value.is_empty());
-    let span = match inside {
+    match written.find(&text.value).filter(|_| !text.value.is_empty()) {
         Some(offset) => {
             let start = text.span.start + offset;
-            start + fault.span.start..start + fault.span.end
+            start + span.start..start + span.end
         }
         // Written with escapes: the places inside do not correspond.
         None => text.span.clone(),
-    };
+    }
+}
+
+/// Complains of an expression at the very place in it that is wrong.
+fn complain(table: &Table<'_>, text: &Placed<String>, fault: &Fault, what: &str) {
+    let span = place_in(table, text, fault.span.clone());
     table.page().complain(
         span,
         format!("{what}: {}", fault.message),

@@ -16,8 +16,8 @@ const HARMLESS: &str = "The form could not be checked just now. Please try again
 
 fn rules(on_failure: &str) -> String {
     format!(
-        "[form]\nsubmit = \"POST /contact\"\nredirect_hosts = [\"pay.example.org\"]\n[[hook]]\non = \"preprocess\"\n\
-         url = \"HOOK/check?token=hush\"\nname = \"check\"\ntimeout = \"1s\"\non_failure = \"{on_failure}\"\n\
+        "[form]\nsubmit = \"POST /contact\"\nredirect_hosts = [\"pay.example.org\"]\nbudget = \"20s\"\n[[hook]]\non = \"preprocess\"\n\
+         url = \"HOOK/check?token=hush\"\nname = \"check\"\ntimeout = \"15s\"\non_failure = \"{on_failure}\"\n\
          breaker = {{ failures = 0 }}\n"
     )
 }
@@ -382,7 +382,7 @@ async fn a_form_may_go_on_after_a_fault_but_never_after_a_refused_redirect() {
 
 #[tokio::test]
 async fn responders_that_take_their_time_are_not_waited_for() {
-    let timeout = rules("stop").replace("\"1s\"", "\"150ms\"");
+    let timeout = rules("stop").replace("\"15s\"", "\"150ms\"");
     let app = app(&timeout).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     let whole = format!("{head}content-length: 2\r\n\r\n{{}}").into_bytes();
