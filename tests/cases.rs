@@ -422,10 +422,13 @@ fn calls(received: &[Received]) -> Option<String> {
             let (call, text) = (request.json(), request.text());
             let mut shown = json!({ "path": request.target, "call": call });
             // The doc as it was written, where that says more than its value.
+            let value = call["doc"].to_string();
             let written = text
                 .split_once(",\"doc\":")
                 .and_then(|(_, rest)| rest.rsplit_once(",\"analytics\":"));
-            if let Some((doc, _)) = written.filter(|(doc, _)| *doc != call["doc"].to_string()) {
+            if let Some((doc, _)) = written
+                && doc != value
+            {
                 shown["doc as written"] = doc.into();
             }
             shown
