@@ -90,8 +90,10 @@ fn entries(body: &[u8]) -> Result<Vec<Entry>, Rejected> {
     while from < body.len() {
         let end = memchr::memchr(b'\n', &body[from..]).map_or(body.len(), |at| from + at + 1);
         let line = &body[from..end];
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match line.strip_suffix(b"\n") {
+            Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+            None => line,
+        };
         let text_end = from + line.len();
         match (memchr::memchr(b'=', line), entries.last_mut()) {
             (Some(equals), _) => entries.push(Entry {

@@ -112,9 +112,12 @@ pub fn flatten(jdoc: &Map<String, Value>, names: &[&str]) -> Map<String, Value> 
 fn flatten_into(flat: &mut Map<String, Value>, name: &str, value: &Value, names: &[&str]) {
     match value {
         Value::Object(members) => {
-            // What was a plain value becomes an object.
-            if names.contains(&name) && members.values().any(|value| !value.is_null()) {
-                flat.insert(name.to_owned(), Value::Null);
+            // What was a plain value or a list becomes an object.
+            if members.values().any(|value| !value.is_null()) {
+                let others = [name.to_owned(), format!("{name}[]")].into_iter();
+                for other in others.filter(|other| names.contains(&other.as_str())) {
+                    flat.insert(other, Value::Null);
+                }
             }
             for (key, value) in members {
                 flatten_into(flat, &format!("{name}[{key}]"), value, names);
@@ -191,6 +194,10 @@ mod tests {
             (json!({"one": ["a", "b"]}), json!({"one": ["a", "b"]})),
             (json!({"one": {"x": 1}}), json!({"one": null, "one[x]": 1})),
             (json!({"one": {"x": null}}), json!({})),
+            (
+                json!({"tags": {"x": 1}}),
+                json!({"tags[]": null, "tags[x]": 1}),
+            ),
             (json!({"tags": "t"}), json!({"tags[]": null, "tags": "t"})),
             (json!({"tags": []}), json!({"tags[]": []})),
             (json!({"gone": null}), json!({})),

@@ -81,7 +81,10 @@ impl<'a> Table<'a> {
 
     /// Complains of this key's value, or of the table if it has no such key.
     pub fn complain(&self, name: &str, message: impl Into<String>, label: impl Into<String>) {
-        let span = self.get(name).map_or_else(|| self.span(), Spanned::span);
+        let span = self
+            .entries
+            .get(name)
+            .map_or_else(|| self.span(), Spanned::span);
         self.page.complain(span, message, label);
     }
 
