@@ -617,17 +617,25 @@ impl Config {
         set(&mut self.limits.connections, count("connections"));
         set(&mut self.limits.drain, time("drain"));
         if self.limits.headers > 100 {
-            table.complain("headers", "at most 100 header lines can be taken", "");
+            table.complain(
+                "headers",
+                "at most 100 header lines can be taken",
+                "write 100 or less",
+            );
         }
         // The JSON reader's own bound on nesting.
         if self.intake.limits.depth > 120 {
-            table.complain("depth", "at most 120 levels can be read", "");
+            table.complain(
+                "depth",
+                "at most 120 levels can be read",
+                "write 120 or less",
+            );
         }
         if self.limits.connections == 0 {
             table.complain(
                 "connections",
                 "without a connection nobody can be served",
-                "",
+                "write for example 10000",
             );
         }
     }

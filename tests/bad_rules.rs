@@ -141,3 +141,21 @@ fn every_picture_has_a_mistake() {
         }
     }
 }
+
+#[test]
+fn every_complaint_says_how_to_mend_it() {
+    let mut silent = Vec::new();
+    for (name, path) in mistakes() {
+        if name.starts_with("config-") {
+            continue;
+        }
+        for complaint in judged(&path) {
+            let mends = ["; ", "write ", " only"];
+            let told = mends.iter().any(|part| complaint.message.contains(part));
+            if complaint.label.is_empty() && !told {
+                silent.push(format!("{name}: {}", complaint.message));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}

@@ -31,7 +31,7 @@ impl Origin {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if target.contains('#') {
-            return Err("a URL to call has no `#` part".to_owned());
+            return Err("a URL to call has no `#` part; leave it out".to_owned());
         }
         if authority.contains('@') {
             return Err(
@@ -52,7 +52,9 @@ impl Origin {
     pub fn parse(url: &str) -> Result<Self, String> {
         match Self::split(url)? {
             (origin, "/") => Ok(origin),
-            (_, path) => Err(format!("`{url}` must end before its path `{path}`")),
+            (origin, path) => Err(format!(
+                "`{url}` must end before its path `{path}`; write `{origin}`"
+            )),
         }
     }
 
@@ -76,13 +78,15 @@ impl Origin {
         };
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
         if host.is_empty() || !host.chars().all(good) {
-            return Err(format!("`{host}` is not a host name or address"));
+            return Err(format!(
+                "`{host}` is not a host name or address; a name has letters, digits, `-` and `.` only"
+            ));
         }
         let port = match port {
             None => default,
             Some(text) => text
                 .parse()
-                .map_err(|_| format!("`{text}` is not a port"))?,
+                .map_err(|_| format!("`{text}` is not a port; a port is a number up to 65535"))?,
         };
         Ok((host.to_ascii_lowercase(), port))
     }

@@ -34,7 +34,9 @@ pub enum Refused {
     )]
     NoScheme,
     /// Neither a path nor an http(s) URL.
-    #[error("the redirect is neither a path that starts with `/` nor an absolute `https` URL")]
+    #[error(
+        "the redirect is neither a path that starts with `/` nor an absolute `https` URL; write for example `/thanks`"
+    )]
     NotAbsolute,
     /// Another scheme than http or https.
     #[error("the scheme `{0}:` is not allowed; use a path that starts with `/` or an `https` URL")]

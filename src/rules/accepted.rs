@@ -108,7 +108,7 @@ impl SubmissionId {
         let regex = pattern::anywhere(written)?;
         if regex.captures_len() < 2 {
             return Err(format!(
-                "`{written}` needs a group in parentheses around the id"
+                "`{written}` needs a group in parentheses around the id; write for example `location:/camps/(\\d+)$`"
             ));
         }
         Ok(Self::Location(regex))

@@ -42,7 +42,7 @@ impl ErrorBody {
     /// A sentence for the person who wrote it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| {
-            format!("`error_body` must be JSON, with its slots inside quotes: {error}")
+            format!("`error_body` must be JSON, with its slots inside quotes, write for example `{{ \"error\": \"{{msg}}\" }}`: {error}")
         })?;
         Ok(Self(Shape::compile(value)?))
     }

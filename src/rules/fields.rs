@@ -106,13 +106,14 @@ impl FieldRule {
             table.complain(
                 "minlength",
                 format!("no value is at least {least} and at most {most} long"),
-                "",
+                "raise `maxlength`, or lower this",
             );
         }
         if let (Some(least), Some(most)) = (&self.min, &self.max)
             && most.is_below(least)
         {
-            table.complain("min", "no value lies between `min` and `max`", "");
+            let mend = "raise `max`, or lower this";
+            table.complain("min", "no value lies between `min` and `max`", mend);
         }
         let for_files = !self.accept.is_empty() || self.maxsize.is_some();
         if for_files && self.kind != FieldType::File {
@@ -406,7 +407,7 @@ fn step(table: &Table<'_>, kind: FieldType) -> Option<f64> {
         table.complain(
             "step",
             "`step` is a number over 0, for type integer or number",
-            "",
+            "write step = 1 and type = \"integer\"",
         );
     }
     number

@@ -195,7 +195,7 @@ fn check_form(table: &Table<'_>, form: &FormTable, stem: &str) {
     }
     if table.has("discover") {
         let message = format!("`discover` belongs into {ALL_FORMS}.toml");
-        page.complain(table.key_span("discover"), message, "");
+        page.complain(table.key_span("discover"), message, "move it there");
     }
     let has = |key: &str| table.has(key) && !table.is_empty_list(key);
     if !has("submit") && !has("load") {

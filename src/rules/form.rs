@@ -251,7 +251,7 @@ fn id(table: &Table<'_>) -> Option<Placed<String>> {
         table.complain(
             "id",
             "an id has letters, digits, `-`, `_` and `.` only, at most 100",
-            "",
+            "write for example \"camp-enrollment\"",
         );
     }
     Some(text)
@@ -344,9 +344,9 @@ fn charset(label: &str) -> Result<&'static Encoding, String> {
 fn doc_path(path: &str) -> Result<Vec<String>, String> {
     let compiled = condition::Path::compile(path)
         .map_err(|fault| format!("{}; {}", fault.message, fault.mend))?;
-    let names = compiled
-        .names()
-        .ok_or("`doc_path` must lead straight to one value: `$.variables.input`")?;
+    let names = compiled.names().ok_or(
+        "`doc_path` must lead straight to one value; write for example `$.variables.input`",
+    )?;
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 

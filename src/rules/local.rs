@@ -204,7 +204,12 @@ fn check(table: &Table<'_>, object: &Map<String, Value>) {
             .next()
             .unwrap_or_default();
         if key != "msg_type" && reply_table::KEYS.contains(&key) {
-            table.complain(key, format!("`{}`: {}", finding.place, finding.text), "");
+            let mend = match key {
+                "errors" => "write { age = \"You must be 5 or older.\" }",
+                "jdoc" => "write { city = \"Bern\" }",
+                _ => "",
+            };
+            table.complain(key, format!("`{}`: {}", finding.place, finding.text), mend);
         }
     }
 }

@@ -106,7 +106,7 @@ fn explain(pattern: &str, error: &regex::Error) -> String {
             let text = other.to_string();
             let last = text.lines().last().unwrap_or_default();
             format!(
-                "not a regular expression: {}",
+                "not a regular expression: {}; a backslash makes a sign plain, as in `\\(`",
                 last.trim_start_matches("error: ")
             )
         }

@@ -61,7 +61,7 @@ pub fn read(table: &Table<'_>) -> Vec<(String, UserSource)> {
         let text = to_json(value.get_ref());
         match text
             .as_str()
-            .ok_or("must be a text".to_owned())
+            .ok_or("must be a text; write for example \"header:x-user-id\"".to_owned())
             .and_then(UserSource::parse)
         {
             Ok(source) => sources.push((key.value, source)),

@@ -43,7 +43,7 @@ impl Route {
         let target = target.trim();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if !path.starts_with('/') {
-            return Err(format!("the path `{path}` must start with `/`"));
+            return Err(format!("the path `{path}` must start with `/`; {wanted}"));
         }
         if let Some(what) = path::ambiguity(path) {
             return Err(format!(
@@ -97,12 +97,14 @@ fn segments(path: &str) -> Result<Vec<Segment>, String> {
         if let Segment::Param(name) | Segment::Rest(name) = &segment {
             let again = |known: &Segment| matches!(known, Segment::Param(other) if other == name);
             if segments.iter().any(again) {
-                return Err(format!("the path names `{{{name}}}` twice"));
+                return Err(format!(
+                    "the path names `{{{name}}}` twice; give one of them another name"
+                ));
             }
         }
         if matches!(segment, Segment::Rest(_)) && at + 1 < parts.len() {
             return Err(format!(
-                "`{part}` takes the rest of the path, so it must stand last"
+                "`{part}` takes the rest of the path; move it to the end"
             ));
         }
         segments.push(segment);
@@ -116,7 +118,9 @@ fn segment(part: &str) -> Result<Segment, String> {
         .and_then(|part| part.strip_suffix('}'))
     else {
         if part.contains(['{', '}']) {
-            return Err(format!("`{part}`: `{{name}}` must be a whole segment"));
+            return Err(format!(
+                "`{part}`: a parameter is a whole segment; write `/{{name}}/`"
+            ));
         }
         let fixed = path::canonical(&format!("/{part}"))
             .trim_start_matches('/')
@@ -129,7 +133,7 @@ fn segment(part: &str) -> Result<Segment, String> {
     };
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(format!(
-            "`{{{inner}}}`: a parameter's name has letters, digits and `_` only"
+            "`{{{inner}}}`: a parameter's name has letters, digits and `_` only, as `{{camp_id}}`"
         ));
     }
     let name = name.to_owned();
@@ -167,7 +171,7 @@ mod tests {
             ("/forms", "not a route"),
             ("POST forms", "must start with `/`"),
             ("POST /a/{b", "whole segment"),
-            ("POST /a/{x...}/b", "must stand last"),
+            ("POST /a/{x...}/b", "to the end"),
             ("POST /{a}/{a}", "twice"),
             ("POST /{a b}", "letters"),
             ("P0ST /", "not a method"),

@@ -69,7 +69,7 @@ impl When {
                 Path::compile(&path).map_err(|fault| format!("{}; {}", fault.message, fault.mend));
             let regex = regex
                 .as_str()
-                .ok_or("the regular expression must be a text".to_owned());
+                .ok_or("the regular expression must be a text in quotes; write for example '@example\\.org$'".to_owned());
             let both = compiled.and_then(|path| Ok((path, pattern::anywhere(regex?)?)));
             match both {
                 Ok((compiled, regex)) => {

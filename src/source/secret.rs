@@ -53,10 +53,12 @@ fn find(value: &DeValue<'_>, folder: &Path, files: &mut Vec<PathBuf>) {
 fn from_env(name: &str) -> Result<Secret, String> {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
-        Ok(_) => Err(format!("the environment variable `{name}` is empty")),
-        Err(std::env::VarError::NotPresent) => {
-            Err(format!("the environment variable `{name}` is not set"))
-        }
+        Ok(_) => Err(format!(
+            "the environment variable `{name}` is empty; put the secret into it"
+        )),
+        Err(std::env::VarError::NotPresent) => Err(format!(
+            "the environment variable `{name}` is not set; the process that reads this file needs it"
+        )),
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(format!("the environment variable `{name}` is not UTF-8"))
         }
@@ -66,9 +68,11 @@ fn from_env(name: &str) -> Result<Secret, String> {
 fn from_file(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the secret file `{shown}`: {error}"))?;
+        .map_err(|error| format!("cannot read the secret file `{shown}`: {error}; a path counts from the folder of this file"))?;
     match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(format!("the secret file `{shown}` is empty")),
+        "" => Err(format!(
+            "the secret file `{shown}` is empty; put the secret into it"
+        )),
         secret => Ok(Secret::new(secret)),
     }
 }

@@ -310,12 +310,7 @@ impl<'a> Table<'a> {
         let Some(entries) = value.get_ref().as_table() else {
             let message = format!("`{name}` must be a table, not {}", kind_of(value.get_ref()));
             let mend = match shape.keys.first() {
-                _ if value.get_ref().is_array()
-                    && value.span().len() < 200
-                    && self.is_doubled(value) =>
-                {
-                    format!("write [{name}]")
-                }
+                _ if self.is_doubled(value) => format!("write [{name}]"),
                 Some(key) => format!("write {name} = {{ {} = … }}", key.name),
                 None => format!("write {name} = {{ … }}"),
             };
