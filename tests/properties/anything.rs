@@ -41,12 +41,11 @@ use serde_json::json;
 use crate::pieces;
 use crate::settings;
 
-/// The demo's contact form.
+/// The demo's rule files.
 static BOOK: LazyLock<Book> = LazyLock::new(|| {
-    let text = include_str!("../../rules/contact.toml");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    let loaded = Book::compile(written(text.to_owned()), &folder, &[]);
-    loaded.expect("the demo's own rule file").book
+    let loaded = Book::load(&folder, &[]);
+    loaded.expect("the demo's own rule files").book
 });
 
 /// Text of pieces in any order, and anything.
