@@ -723,6 +723,29 @@ fn every_page_that_sources_name_is_there() {
 }
 
 #[test]
+fn every_file_that_the_docs_name_is_there() {
+    let folders = ["src/", "tests/", "benches/", "rules/", "examples/", ".ci/"];
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let prose = page.prose();
+        for span in prose.lines().flat_map(spans) {
+            let plain = span
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+            if plain && folders.iter().any(|folder| span.starts_with(folder)) {
+                seen += 1;
+                if !root().join(span).exists() {
+                    faults.push(format!("{}: there is no `{span}`", page.name()));
+                }
+            }
+        }
+    }
+    fail_if_any(&faults);
+    assert!(seen > 5, "only {seen} files are named");
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let mut faults = Vec::new();
     for page in pages() {
