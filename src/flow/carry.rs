@@ -37,12 +37,15 @@ impl<T: Send + 'static> Future for Carried<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(work) = &mut self.work else {
+        // Taken out while it runs: work that panics must not be gone on with.
+        let Some(mut work) = self.work.take() else {
             return Poll::Pending;
         };
-        let done = std::task::ready!(work.as_mut().poll(cx));
-        self.work = None;
-        Poll::Ready(done)
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.work = Some(work);
+        }
+        polled
     }
 }
 

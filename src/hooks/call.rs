@@ -163,13 +163,6 @@ const RECONNECT: Duration = Duration::from_millis(100);
 pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
     let began = Instant::now();
     let mut job = job(target, ask);
-    if !target.breaker.lets_through(began) {
-        job.faults.push(Finding::new(
-            "breaker",
-            "the hook failed too often in a row and is left alone for a while",
-        ));
-        return Called::skipped(job);
-    }
     if ask.deadline <= began {
         job.faults.push(Finding::new(
             "budget",
@@ -177,10 +170,18 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         ));
         return Called::skipped(job);
     }
+    // Asked last: where one call is let through to see whether the hook is back, it must be made.
+    if !target.breaker.lets_through(began) {
+        job.faults.push(Finding::new(
+            "breaker",
+            "the hook failed too often in a row and is left alone for a while",
+        ));
+        return Called::skipped(job);
+    }
     job.run = 1;
     let mut attempted = attempt(target, ask, &mut job).await;
     if let Again::After(wait) = attempted.again
-        && Instant::now() + wait < ask.deadline
+        && wait < ask.deadline.saturating_duration_since(Instant::now())
     {
         tokio::time::sleep(wait).await;
         job.run = 2;
@@ -193,9 +194,13 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         total: began.elapsed(),
     };
     let called = conclude(job, attempted, ask);
-    target
-        .breaker
-        .note(called.job.outcome.is_failure(), Instant::now());
+    // A hook that ran out of the event's time, and not of its own, has not failed.
+    let hurried =
+        called.job.outcome == Outcome::TimedOut && ask.deadline < began + target.rule.timeout;
+    if !hurried {
+        let failed = called.job.outcome.is_failure();
+        target.breaker.note(failed, Instant::now());
+    }
     called
 }
 

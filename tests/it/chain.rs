@@ -391,6 +391,7 @@ async fn a_busy_responder_is_asked_once_more_if_there_is_time() {
         (503, "retry-after: 0\r\n", 2),
         (429, "retry-after: 0\r\n", 2),
         (503, "retry-after: 3600\r\n", 1),
+        (503, "retry-after: 18446744073709551615\r\n", 1),
         (503, "retry-after: soon\r\n", 1),
         (503, "", 1),
         (500, "retry-after: 0\r\n", 1),
@@ -479,6 +480,17 @@ async fn the_budget_is_for_all_hooks_of_an_event() {
         .parse()
         .expect("a number");
     assert!(left <= 300, "{left}");
+}
+
+#[tokio::test]
+async fn a_hook_that_had_too_little_of_the_events_time_has_not_failed() {
+    let breaker = "timeout = \"3s\"\nbreaker = { failures = 1, retry_after = \"1h\" }";
+    let app = app(&form("budget = \"100ms\"", &[("one", breaker)])).await;
+    app.hooks.next(Script::Hang);
+    app.hooks.always(Script::answer(204, "", ""));
+    assert_eq!(submit(&app, "name=Ana").await.status, 503);
+    assert_eq!(submit(&app, "name=Ana").await.status, 200);
+    assert_eq!(outcomes(&app), ["one timed_out", "one continued"]);
 }
 
 #[tokio::test]
