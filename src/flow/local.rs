@@ -27,6 +27,7 @@ pub fn check(asked: &Asked<'_>, doc: &mut Doc, decision: &mut Decision, trail: &
         doc,
         decision,
         trail,
+        call: None,
     };
     for checks in &asked.route.form.checks {
         if asked.event == Event::Preprocess {
@@ -42,6 +43,8 @@ struct Local<'a, 'q> {
     doc: &'a mut Doc,
     decision: &'a mut Decision,
     trail: &'a mut Trail,
+    /// The call as conditions see it, while the doc is as it was then.
+    call: Option<Value>,
 }
 
 impl Local<'_, '_> {
@@ -57,10 +60,10 @@ impl Local<'_, '_> {
         }
         match rule.check(self.doc) {
             Ok(Some(typed)) if !has_type(self.doc, &rule.name, &typed) => {
+                self.call = None;
                 self.doc.set_typed(&rule.name, typed);
             }
-            Ok(Some(_)) => {}
-            Ok(None) => {}
+            Ok(Some(_) | None) => {}
             Err(refusal) => {
                 self.trail.note(&rule.place, || {
                     format!("`{}` is refused: {}", rule.name, in_words(&refusal))
@@ -73,18 +76,25 @@ impl Local<'_, '_> {
 
     fn rule(&mut self, rule: &LocalRule) {
         // Each rule sees what those before it changed.
-        let call = self.asked.to_value(self.doc);
-        if !rule.when.applies(&call) {
+        let call = self.call.take();
+        let call = call.unwrap_or_else(|| self.asked.to_value(self.doc));
+        if rule.when.applies(&call) {
+            self.reply(rule, call);
+        } else {
+            self.call = Some(call);
             self.trail
                 .note(&rule.place, || "the rule does not apply".to_owned());
-            return;
         }
+    }
+
+    fn reply(&mut self, rule: &LocalRule, call: Value) {
         let form = &self.asked.route.form;
         let limits = Limits {
             nested: form.nested || matches!(self.doc, Doc::Json(_)),
             allowed: self.asked.allowed,
         };
         let mut reading = rule.reply(&call, limits);
+        self.call = Some(call);
         journal::local(self.asked, &rule.place, "replies", None);
         form.admit(self.asked.event, &mut reading, self.doc);
         if let Some(fault) = reading.faults.first() {
@@ -105,6 +115,9 @@ impl Local<'_, '_> {
 
     /// Folds a reply in. After the first that ends the chain only errors are heard, so that all are said at once.
     fn give(&mut self, reply: Reply) {
+        if !reply.jdoc().is_empty() {
+            self.call = None;
+        }
         let on_conflict = self.asked.route.form.on_conflict;
         let reply = match self.decision.course() {
             Course::Continue => self.decision.settle(reply, on_conflict),

@@ -221,7 +221,9 @@ fn page(said: &Said) -> String {
 /// What the person typed, as far as it may be shown again.
 fn entries(doc: &Doc) -> Vec<(String, String)> {
     let mut entries = Vec::new();
-    for name in doc.visible_names() {
+    let names = doc.visible_names().into_iter();
+    // What frameworks keep for themselves was not typed.
+    for name in names.filter(|name| !name.starts_with('_')) {
         let texts: Vec<String> = doc
             .items(&name)
             .iter()

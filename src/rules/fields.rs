@@ -235,6 +235,7 @@ impl FieldRule {
     /// The reply that refuses the field.
     pub fn check(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Box<Reply>> {
         let items = doc.items(&self.name);
+        let count = items.len();
         let filled: Vec<Item<'_>> = items.into_iter().filter(|item| !is_empty(item)).collect();
         if filled.is_empty() {
             let missing = if self.kind == FieldType::File {
@@ -256,7 +257,8 @@ impl FieldRule {
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
         Ok(match self.kind {
             FieldType::List => values.map(|values| vec![Value::Array(values)]),
-            _ => values,
+            // Beside an empty value the others stay as they are: which one counts is the backend's choice.
+            _ => values.filter(|values| values.len() == count),
         })
     }
 

@@ -22,6 +22,7 @@ enum Refusal {
 
 const HIDDEN: &str = "a hidden field cannot be changed by a jdoc";
 const HOLDS_HIDDEN: &str = "this would replace a hidden field inside it; name only what changes";
+const NO_OBJECT: &str = "the submission is no object, so it has no fields to change";
 const UNLISTED: &str = "the field is not listed in `writable`; it was left as it is";
 const UNDERSCORE: &str = "a field that starts with `_` is not writable; list it in `writable`";
 const ABSENT: &str = "the submission does not carry this field; it was ignored";
@@ -135,6 +136,9 @@ impl Judge<'_> {
 
     fn refusal(&self, path: &[String], value: &Value) -> Option<Refusal> {
         let hidden = &self.form.hidden;
+        if matches!(self.doc, Doc::Json(json) if !json.value().is_object()) {
+            return Some(Refusal::NotWritable(NO_OBJECT));
+        }
         if path.iter().any(|part| hidden.covers(part)) || self.is_hidden_whole(path) {
             return Some(Refusal::NotWritable(HIDDEN));
         }

@@ -29,7 +29,7 @@ on = "submit"
 url = "HOOK/after"
 "#;
 
-const BODY: &str = "name=Ana+%3Cb%3E&age=3&card=4111&password=hunter2&token=T&empty=";
+const BODY: &str = "name=Ana+%3Cb%3E&age=3&card=4111&password=hunter2&token=T&empty=&_method=quux";
 
 async fn quiet() -> App {
     let app = app(RULES).await;
@@ -111,7 +111,15 @@ async fn a_stop_in_every_form() {
         is(answer, "cache-control", "no-store");
         is(answer, "x-content-type-options", "nosniff");
         let text = answer.text();
-        for part in ["4111", "hunter2", ">T<", "secret", "<b>yet", "127.0.0.1"] {
+        for part in [
+            "4111",
+            "hunter2",
+            ">T<",
+            "quux",
+            "secret",
+            "<b>yet",
+            "127.0.0.1",
+        ] {
             let json = answer
                 .header("content-type")
                 .expect("a type")

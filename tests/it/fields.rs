@@ -176,6 +176,13 @@ msg = "Please agree."
         doc(&app),
         json!({"agree": "on", "tag": ["b", "a"], "age": 12})
     );
+    submit(&app, "agree=on&age=12&age=&tag=&tag=a&tag=b").await;
+    let expected = json!({"agree": "on", "age": ["12", ""], "tag": ["a", "b"]});
+    assert_eq!(
+        doc(&app),
+        expected,
+        "which of two counts is not for the gateway to say"
+    );
 }
 
 #[tokio::test]
@@ -410,4 +417,26 @@ async fn a_change_that_changes_nothing_leaves_every_byte() {
     let answer = submit(&app, body).await;
     assert_eq!((answer.status, sent(&app).as_str()), (200, body));
     assert_eq!(answer.header("formgate-reply"), None);
+}
+
+#[tokio::test]
+async fn a_json_body_that_is_no_object_has_no_fields_to_change() {
+    let app = app(&rules("", "")).await;
+    app.hooks.reply(&json!({"jdoc": {"city": "Bern"}}));
+    for body in [
+        "[1, 2.50]",
+        "[{\"password\": 1}]",
+        "\"text\"",
+        "12.50",
+        "true",
+        "null",
+    ] {
+        let ask = app.post("/contact").body("application/json", body);
+        assert_eq!(ask.send().await.status, 200, "{body}");
+        assert_eq!(sent(&app), body);
+        let job = app.log.jobs().pop().expect("a job");
+        let warnings = job["warnings"].as_str().expect("warnings");
+        assert!(warnings.contains("$.jdoc.city: the submission is no object"));
+    }
+    assert_eq!(doc(&app), Value::Null);
 }
