@@ -116,9 +116,10 @@ impl<S> Guard<S> {
         if self.greeted && !self.reader.is_in_head() {
             self.since = now;
         }
-        match self.reader.read(came) {
+        let read = self.reader.read(came);
+        self.line.set_open(self.reader.open());
+        match read {
             Ok(()) => {
-                self.line.set_raw(self.reader.is_raw());
                 if !self.reader.is_in_head() {
                     self.since = now;
                     self.greeted = true;

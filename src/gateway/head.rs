@@ -22,6 +22,8 @@ pub struct Reader {
     /// The beginning of a line whose end has not come.
     partial: Vec<u8>,
     head: Head,
+    /// How many heads have ended.
+    requests: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Reader {
             at: At::Head,
             partial: Vec::new(),
             head: Head::default(),
+            requests: 0,
         }
     }
 
@@ -88,6 +91,16 @@ impl Reader {
     #[must_use]
     pub const fn is_raw(&self) -> bool {
         matches!(self.at, At::Raw)
+    }
+
+    /// The request whose end has not been seen, by its number from 1: its body is still coming, or it asked to upgrade.
+    /// 0 for none.
+    #[must_use]
+    pub const fn open(&self) -> usize {
+        match self.at {
+            At::Head => 0,
+            _ => self.requests,
+        }
     }
 
     /// Reads along.
@@ -252,6 +265,7 @@ impl Reader {
             };
         }
         let head = std::mem::take(&mut self.head);
+        self.requests += 1;
         if head.chunked && head.length.is_some() {
             return Err(Fault::BothLengths);
         }

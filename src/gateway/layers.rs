@@ -3,14 +3,13 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
+use http::StatusCode;
 use http::header;
 use http_body::Body;
 use http_body_util::Full;
@@ -62,7 +61,6 @@ pub fn service(
 + Send
 + 'static {
     let (gate, peer, line) = (Arc::clone(gate), Arc::clone(peer), Arc::clone(line));
-    let numbers = Arc::new(AtomicUsize::new(0));
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
         .layer(CatchPanicLayer::custom(panicked))
@@ -71,32 +69,29 @@ pub fn service(
             let is_head = request.method() == Method::HEAD;
             let arrival = take(request, &peer, &line, spoken);
             let refused = arrival.is_err();
-            let bodiless = matches!(spoken, Spoken::Http2(_)) && is_head;
             let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
-            let number = match spoken {
-                Spoken::Http1 => None,
-                Spoken::Http2(_) => {
-                    // Whatever is done for a peer holds on to it.
-                    if Arc::strong_count(&peer) > WORK {
-                        line.call_unruly();
-                    }
-                    Some(numbers.fetch_add(1, Ordering::Relaxed))
-                }
-            };
+            let many = matches!(spoken, Spoken::Http2(_));
+            // Whatever is done for a peer holds on to it.
+            if many && Arc::strong_count(&peer) > WORK {
+                line.call_unruly();
+            }
             async move {
                 let _ends = line.early.until_dropped(); // a panic, too, ends early answers
                 let response = gate.handle(arrival, wants).await;
                 line.early.end().await;
                 let mut response = finish(response, &line);
-                if bodiless {
-                    empty(&mut response);
+                if many {
+                    if is_head {
+                        empty(&mut response);
+                    }
+                    return Ok(response.map(|body| Marked::new(body, busy).watched()));
                 }
-                let mut response = response.map(|body| Marked::new(body, busy));
-                if let Some(number) = number {
-                    response = response.map(|body| body.numbered(number));
-                } else if refused {
+                // What follows cannot be read as a request if the end of this one is not known.
+                let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if refused || (line.is_open(busy.number()) && !tunnel) {
                     close(&mut response);
                 }
+                let response = response.map(|body| Marked::new(body, busy));
                 Ok::<_, Infallible>(response)
             }
         })
@@ -127,11 +122,8 @@ fn take(
 
 /// Leaves an upgraded backend connection for the connection's own task.
 fn finish(mut response: Response<Outgoing>, line: &Line) -> Response<Outgoing> {
-    match response.extensions_mut().remove::<Tunnel>() {
-        Some(tunnel) => line.leave(tunnel),
-        // The bytes after a request to upgrade were not read along, so none may follow if it was refused.
-        None if line.is_raw() => close(&mut response),
-        None => {}
+    if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
+        line.leave(tunnel);
     }
     response
 }
@@ -166,7 +158,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
     tracing::error!(target: "formgate::gateway", panic = %text, "a request panicked");
     let json = Said::failed(None).to_text(500);
     let mut response = Response::new(Full::from(json));
-    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     let kind = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

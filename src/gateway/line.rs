@@ -31,8 +31,10 @@ pub struct Line {
     busy: AtomicUsize,
     /// Whether there was a request since this was last asked.
     recent: AtomicBool,
-    /// Whether the last request asked to upgrade.
-    raw: AtomicBool,
+    /// How many requests have been taken.
+    requests: AtomicUsize,
+    /// The request whose end has not been seen: its body is still coming, or it asked to upgrade. 0 for none.
+    open: AtomicUsize,
     /// Early answers on their way out.
     pub early: Arc<Early>,
     tunnel: Mutex<Option<Tunnel>>,
@@ -57,6 +59,7 @@ impl Line {
         self.recent.store(true, Ordering::Relaxed);
         Busy {
             line: Arc::clone(self),
+            number: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             done: false,
         }
     }
@@ -111,15 +114,15 @@ impl Line {
         self.recent.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes whether the last request asked to upgrade.
-    pub fn set_raw(&self, raw: bool) {
-        self.raw.store(raw, Ordering::Relaxed);
+    /// Notes the request whose end has not been seen, by its number from 1; 0 for none.
+    pub fn set_open(&self, request: usize) {
+        self.open.store(request, Ordering::Relaxed);
     }
 
-    /// Whether the last request asked to upgrade.
+    /// Whether the end of this request has not been seen.
     #[must_use]
-    pub fn is_raw(&self) -> bool {
-        self.raw.load(Ordering::Relaxed)
+    pub fn is_open(&self, request: usize) -> bool {
+        self.open.load(Ordering::Relaxed) == request
     }
 
     /// Leaves the backend's side of an upgraded connection.
@@ -141,8 +144,17 @@ impl Line {
 #[derive(Debug)]
 pub struct Busy {
     line: Arc<Line>,
+    number: usize,
     /// Whether all of it was handed over.
     done: bool,
+}
+
+impl Busy {
+    /// The number of the request, from 1.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        self.number
+    }
 }
 
 impl Drop for Busy {
@@ -161,8 +173,8 @@ impl Drop for Busy {
 pub struct Marked<B> {
     body: B,
     busy: Busy,
-    /// Its number over HTTP/2, where several answers wait for one peer.
-    number: Option<usize>,
+    /// Whether to note how long each piece waits for the peer.
+    watched: bool,
 }
 
 impl<B: Body> Marked<B> {
@@ -172,22 +184,22 @@ impl<B: Body> Marked<B> {
         Self {
             body,
             busy,
-            number: None,
+            watched: false,
         }
     }
 
-    /// Notes under this number how long each piece waits for the peer.
+    /// Notes how long each piece waits for the peer: over HTTP/2, where several answers wait for one.
     #[must_use]
-    pub fn numbered(mut self, number: usize) -> Self {
-        self.number = Some(number);
+    pub const fn watched(mut self) -> Self {
+        self.watched = true;
         self
     }
 }
 
 impl<B> Drop for Marked<B> {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.busy.line.waits(number, None);
+        if self.watched {
+            self.busy.line.waits(self.busy.number, None);
         }
     }
 }
@@ -207,10 +219,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Marked<B> {
             let more = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
             this.busy.done |= !more;
         }
-        if let Some(number) = this.number {
+        if this.watched {
             // A piece is taken when the next one is asked for.
             let since = next.is_ready().then(Instant::now);
-            this.busy.line.waits(number, since);
+            this.busy.line.waits(this.busy.number, since);
         }
         next
     }

@@ -148,6 +148,35 @@ async fn the_end_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_tunnel_goes_on_until_its_time_is_up() {
+    let drain = Duration::from_millis(500);
+    let site = site().rules("contact", CONTACT);
+    let app = site
+        .configure(|config| config.limits.drain = drain)
+        .start()
+        .await;
+    app.backend.always(Script::custom(|_, mut wire| async move {
+        wire.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+        )
+        .await;
+        while wire.more().await {
+            let come = std::mem::take(&mut wire.ahead);
+            wire.write(&come).await;
+        }
+    }));
+    let mut wire = app.connect().await;
+    wire.write(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        .await;
+    wire.until("\r\n\r\n").await.expect("a head");
+    app.stop.now();
+    wire.write(b"still there?").await;
+    wire.until("still there?").await.expect("an echo");
+    let all = within("the end", app.serving).await.expect("no panic");
+    assert!(!all, "a tunnel never finishes by itself");
+}
+
+#[tokio::test]
 async fn an_end_with_nothing_under_way_is_quick() {
     let app = app(CONTACT).await;
     let wire = app.connect().await;

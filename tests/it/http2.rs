@@ -285,6 +285,36 @@ const GET: [(&str, &str); 4] = [
     (":authority", "a"),
 ];
 
+#[tokio::test]
+async fn legal_but_odd_heads_pass() {
+    let app = app(CONTACT).await;
+    let whole = END_STREAM | END_HEADERS;
+    let unnamed = [(":method", "GET"), (":scheme", "http"), (":path", "/a")];
+    let asterisk = [
+        (":method", "OPTIONS"),
+        (":scheme", "http"),
+        (":path", "*"),
+        (":authority", "a"),
+    ];
+    let heads: Vec<Vec<(&str, &str)>> = vec![
+        GET.to_vec(),
+        [&unnamed[..], &[("host", "a")]].concat(),
+        [&GET[..], &[("host", "A")]].concat(),
+        [&GET[..], &[("te", "trailers")]].concat(),
+        [&GET[..], &[("content-length", "0")]].concat(),
+        [&GET[..], &[("x", ""), ("x", "y\tz"), ("x-9", "\u{e9}")]].concat(),
+        asterisk.to_vec(),
+    ];
+    for (number, head) in heads.iter().enumerate() {
+        let fate = fate(&app, &[frame(HEADERS, whole, 1, &literal(head))]).await;
+        assert_eq!(fate, Fate::Answer(200), "{head:?}");
+        let received = app.backend.received();
+        assert_eq!(received.len(), number + 1, "{head:?}");
+        let host = received[number].header("host").map(str::to_ascii_lowercase);
+        assert_eq!(host.as_deref(), Some("a"), "{head:?}");
+    }
+}
+
 /// Heads that are malformed only over HTTP/2, or are refused over HTTP/1 as well.
 fn malformed_heads() -> Vec<Vec<(&'static str, &'static str)>> {
     let mut shapes: Vec<Vec<(&str, &str)>> = Vec::new();

@@ -176,6 +176,11 @@ async fn a_body_that_stops_coming_is_answered_408() {
             "{target} {frame:?}"
         );
         assert_eq!(answer.json()["submitted"], false);
+        assert_eq!(
+            answer.header("connection"),
+            Some("close"),
+            "{target} {frame:?}"
+        );
         assert!(began.elapsed() < SOON);
         assert!(wire.rest().await.is_empty(), "and closed");
     }
@@ -346,6 +351,7 @@ async fn who_sends_too_much_can_read_that_it_was_too_much() {
             .expect("a connection that is not reset");
         let answer = wire.answer().await;
         assert_eq!(answer.status, 413, "{frame}");
+        assert_eq!(answer.header("connection"), Some("close"), "{frame}");
         assert_eq!(answer.json()["submitted"], false);
         assert!(
             answer.json()["limit"]

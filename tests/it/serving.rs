@@ -246,6 +246,33 @@ async fn many_requests_share_a_connection_in_turn() {
 }
 
 #[tokio::test]
+async fn a_request_in_advance_does_not_end_the_connection() {
+    let app = app(NO_FORM).await;
+    for second in [
+        "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx",
+        "POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx",
+        "GET /b HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: y\r\n\r\n",
+    ] {
+        let mut wire = app.connect().await;
+        let first = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+        wire.write([first, second].concat().as_bytes()).await;
+        let answer = wire.answer().await;
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (200, None),
+            "{second}"
+        );
+        if second.contains("chunked") {
+            wire.write(b"\r\n1\r\ny\r\n0\r\n\r\n").await;
+        } else if second.contains("Length") {
+            wire.write(b"y").await;
+        }
+        assert_eq!(wire.answer().await.status, 200, "{second}");
+    }
+    assert_eq!(app.backend.count(), 6);
+}
+
+#[tokio::test]
 async fn old_clients_get_old_answers() {
     let app = app(NO_FORM).await;
     let chunked =
