@@ -441,13 +441,26 @@ impl Config {
     /// The same, with whatever could be understood where something is wrong.
     #[must_use]
     pub fn read(file: Option<&Path>, flags: &Flags) -> Configured {
-        // A variable whose value is not UTF-8 is not for us.
-        let variables = env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            Some((name, value.into_string().ok()?))
-        });
-        let variables = variables.filter(|(name, _)| name.starts_with(PREFIX));
-        Self::compose(file, variables.collect(), flags)
+        let (mut variables, mut unreadable) = (Flags::new(), Vec::new());
+        for (name, value) in env::vars_os() {
+            let Some(name) = name
+                .into_string()
+                .ok()
+                .filter(|name| name.starts_with(PREFIX))
+            else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => variables.push((name, value)),
+                Err(_) => unreadable.push(Complaint::about(
+                    format!("the value of the variable {name} is not UTF-8"),
+                    "write it as UTF-8, or leave the variable out",
+                )),
+            }
+        }
+        let mut configured = Self::compose(file, variables, flags);
+        configured.warnings.append(&mut unreadable);
+        configured
     }
 
     fn compose(file: Option<&Path>, variables: Flags, flags: &Flags) -> Configured {

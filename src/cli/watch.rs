@@ -92,6 +92,12 @@ impl Keeper {
             self.watch_again();
         }
         match loaded {
+            // What a deployment that deletes and then copies looks like in between; it must not turn every form off.
+            Ok(loaded) if loaded.book.is_empty() && !gate.is_empty() => {
+                tracing::error!(target: "formgate::reload",
+                    "`{}` has no rule files any more; those in force stay until there are some, or the next start",
+                    self.config.rules.display());
+            }
             Ok(loaded) => {
                 logging::complaints(&loaded.warnings, &self.config);
                 let forms = loaded.book.forms().len();

@@ -103,6 +103,12 @@ impl Gate {
         self.live.store(Arc::new(next));
     }
 
+    /// Whether no request is anybody's form.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.load().book.is_empty()
+    }
+
     /// Work that must be finished before the process ends.
     #[must_use]
     pub const fn tasks(&self) -> &TaskTracker {

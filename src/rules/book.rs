@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs;
+use std::io;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,8 +28,12 @@ use crate::rules::recognise::Routes;
 use crate::rules::route::Route;
 use crate::rules::when::When;
 use crate::source::complaint::Complaint;
+use crate::source::measure::show_size;
 use crate::source::page::Page;
 use crate::source::table::Placed;
+
+/// The largest rule file, in bytes; one that is larger was hardly written by hand.
+const MAX_FILE: u64 = 1 << 20;
 
 /// All forms, compiled.
 #[derive(Debug, Default)]
@@ -154,6 +160,12 @@ impl Book {
         &self.hooks
     }
 
+    /// Whether no request is anybody's.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.forms.is_empty() && self.discovered.is_none()
+    }
+
     /// Every test, with the form it tests.
     #[must_use]
     pub fn cases(&self) -> &[(Arc<Form>, Case)] {
@@ -166,7 +178,7 @@ impl Book {
 /// # Errors
 /// The folder cannot be read.
 fn read_folder(folder: &Path) -> Result<(Vec<Written>, Vec<Complaint>), Vec<Complaint>> {
-    let unreadable = |error: &std::io::Error| {
+    let unreadable = |error: &io::Error| {
         let mend = "make the folder, or name another with --rules";
         let message = format!("cannot read `{}`: {error}", folder.display());
         vec![Complaint::about(message, mend)]
@@ -193,9 +205,9 @@ fn read_folder(folder: &Path) -> Result<(Vec<Written>, Vec<Complaint>), Vec<Comp
 /// One rule file; `None` if it has gone since the folder was read, as when a file takes the place of another.
 fn read_file(path: &Path) -> Result<Option<Written>, Complaint> {
     let name = path.display().to_string();
-    let bytes = match fs::read(path) {
+    let bytes = match read_at_most(path, MAX_FILE) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
             return Ok(None);
         }
         Err(error) => {
@@ -220,6 +232,21 @@ fn read_file(path: &Path) -> Result<Option<Written>, Complaint> {
         None => text,
     };
     Ok(Some(Written { name, stem, text }))
+}
+
+/// The bytes of a regular file: reading anything else – a pipe, a device – might never end.
+fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(most + 1)
+        .read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
+        return Err(io::Error::other(format!("it has over {}", show_size(most))));
+    }
+    Ok(bytes)
 }
 
 /// Parses all files, on as many threads as there are processors when they are many.

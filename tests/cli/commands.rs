@@ -321,10 +321,14 @@ fn files_are_read_as_editors_write_them() {
     let latin = b"[form]\ntitle = \"Gr\xfc\xdfe\"\nsubmit = \"POST /y\"\n";
     std::fs::write(folder.join("rules/latin.toml"), latin).expect("writable");
     std::os::unix::fs::symlink("nowhere", folder.join("rules/link.toml")).expect("linked");
+    std::os::unix::fs::symlink("/dev/zero", folder.join("rules/endless.toml")).expect("linked");
+    folder.write("rules/large.toml", &"#".repeat((1 << 20) + 1));
     folder.write("rules/z.toml", "[form]\nsubmit = 7\n");
     let ran = folder.run(&["check"]);
     assert_eq!(ran.code, 1);
     for part in [
+        "cannot read `rules/endless.toml`: it is not a file",
+        "cannot read `rules/large.toml`: it has over 1MiB",
         "cannot read `rules/folder.toml`",
         "cannot read `rules/link.toml`",
         "not UTF-8",

@@ -331,6 +331,19 @@ fn links_and_whole_folders_may_be_swapped() {
 }
 
 #[test]
+fn an_emptied_folder_turns_no_form_off() {
+    let folder = Folder::new();
+    folder.write("rules/contact.toml", &form("/contact", "First."));
+    let serving = Serving::begin(&folder, &[], &[]);
+    serving.wait_for("/contact", "First.");
+    std::fs::remove_file(folder.join("rules/contact.toml")).expect("removed");
+    serving.wait_for_log("has no rule files any more");
+    serving.wait_for("/contact", "First.");
+    folder.write("rules/contact.toml", &form("/contact", "Second."));
+    serving.wait_for("/contact", "Second.");
+}
+
+#[test]
 fn a_link_on_the_way_may_be_swapped() {
     let folder = Folder::new();
     folder.write("releases/1/rules/contact.toml", &form("/contact", "First."));
