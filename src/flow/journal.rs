@@ -52,12 +52,13 @@ pub(in crate::flow) fn arrived(submission: &Submission, form: &str, request_id: 
     let text = |name: header::HeaderName| head.headers.get(name)?.to_str().ok();
     let kind = text(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
     let bytes = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    let fields = submission.doc.visible_names();
+    let fields = submission.doc.visible_names().into_iter();
+    let fields: Vec<String> = fields.map(String::from).collect();
     let path = head.uri.path();
     tracing::debug!(
         target: "formgate::arrival",
         method = %head.method, path, form, request_id,
-        content_type = kind, bytes, fields = %fields.join(","),
+        content_type = kind, bytes, fields = listed(&fields).as_deref(),
         "{} {path} submits {form}", head.method,
     );
 }

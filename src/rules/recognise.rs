@@ -313,6 +313,11 @@ impl Routes {
     }
 }
 
+/// An id goes into logs and names of events: what could be taken for another line of them is replaced.
+fn printable(id: &str) -> String {
+    id.replace(char::is_control, "\u{fffd}")
+}
+
 impl Fulfilled<'_> {
     /// Whether the request's body could still make it another form's.
     fn leaves_open(&self, other: &Perhaps<'_>) -> bool {
@@ -366,7 +371,7 @@ impl Claim {
         let params = self.params(path);
         let id = if self.discovers {
             let named = params.iter().find(|(name, _)| name == "form");
-            named.map(|(_, value)| value.clone()).unwrap_or_default()
+            named.map(|(_, value)| printable(value)).unwrap_or_default()
         } else {
             self.form.id.clone()
         };

@@ -200,6 +200,32 @@ async fn fixed_segments_go_before_parameters_and_those_before_the_rest() {
 }
 
 #[tokio::test]
+async fn a_discovered_form_may_have_any_name_and_forges_nothing() {
+    let rules = "[form]\ndiscover = [\"POST /d/{form}\"]\n[[hook]]\non = \"preprocess\"\nurl = \"HOOK/{form}?e={event}\"\n";
+    let app = site().rules("all-forms", rules).start().await;
+    app.hooks.always(Script::answer(204, "", ""));
+    for (target, path, id) in [
+        ("/d/news", "/news", "news"),
+        ("/d/caf%C3%A9%20x", "/caf%C3%A9%20x", "café x"),
+        ("/d/a%3Fb%23c%26d", "/a%3Fb%23c%26d", "a?b#c&d"),
+        (
+            "/d/x%0D%0Aset-cookie:%20a=1",
+            "/x%EF%BF%BD%EF%BF%BDset-cookie%3A%20a%3D1",
+            "x\u{fffd}\u{fffd}set-cookie: a=1",
+        ),
+    ] {
+        assert_eq!(app.post(target).form("a=1").send().await.status, 200);
+        let call = app.hooks.received().pop().expect("a call");
+        assert_eq!(
+            (call.path(), &call.json()["form_info"]["id"]),
+            (path, &json!(id))
+        );
+        let job = app.log.jobs().pop().expect("a job");
+        assert_eq!(job["form"], id);
+    }
+}
+
+#[tokio::test]
 async fn everything_on_a_forms_path_goes_to_the_forms_own_backend() {
     let other = Peer::start().await;
     let keys = format!(
