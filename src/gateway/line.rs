@@ -48,8 +48,9 @@ pub struct Line {
     unruly: Notify,
 }
 
-/// So many answers may be given up between two looks: people leave pages, but not that often.
-const GIVEN_UP: usize = 100;
+/// So many answers may be given up between two looks: whoever leaves a page gives up all of its requests at once, at
+/// most 128, and may be submitting a form with the next.
+const GIVEN_UP: usize = 256;
 
 impl Line {
     /// Marks the beginning of an answer; it ends when the mark is dropped.

@@ -693,7 +693,7 @@ async fn people_who_leave_pages_are_no_flood() {
     let app = app(CONTACT).await;
     app.backend.at("/slow", Script::Hang);
     let mut client = h2c::connect(app.address).await;
-    for number in 0..50 {
+    for number in 0..120 {
         let (answer, mut upload) = client.begin(request("GET", "/slow"), true).await;
         app.backend.wait_for(number + 1).await;
         drop(answer);
