@@ -85,11 +85,16 @@ pub fn generous(path: &str) -> Option<String> {
     Some(resolve(&joined.join("/")))
 }
 
-/// The path behind `//host`, as URL parsers read a target that begins with two slashes.
+/// The path behind `//host`, as URL parsers read a target that begins with two slashes of either kind.
 #[must_use]
-pub fn behind_authority(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("//")?.trim_start_matches('/');
-    Some(rest.find('/').map_or("/", |at| &rest[at..]))
+pub fn behind_authority(path: &str) -> Option<String> {
+    let slash = |byte: &u8| matches!(byte, b'/' | b'\\');
+    if !path.as_bytes().get(..2)?.iter().all(slash) {
+        return None;
+    }
+    let path = path.replace('\\', "/");
+    let rest = path.trim_start_matches('/');
+    Some(rest.find('/').map_or("/", |at| &rest[at..]).to_owned())
 }
 
 /// The path of a target that may be a whole URL.
@@ -241,14 +246,30 @@ mod tests {
 
     #[test]
     fn targets_with_an_authority() {
-        assert_eq!(behind_authority("//h/forms/x"), Some("/forms/x"));
-        assert_eq!(behind_authority("///h/x"), Some("/x"));
-        assert_eq!(behind_authority("//h"), Some("/"));
+        assert_eq!(behind_authority("//h/forms/x").as_deref(), Some("/forms/x"));
+        assert_eq!(behind_authority("///h/x").as_deref(), Some("/x"));
+        assert_eq!(behind_authority("//h").as_deref(), Some("/"));
         assert_eq!(behind_authority("/a//b"), None);
         assert_eq!(of_target("https://h/a?b"), Some("/a"));
         assert_eq!(of_target(" /a#b"), Some("/a"));
         assert_eq!(of_target("https://h"), Some("/"));
         assert_eq!(of_target(""), None);
+    }
+
+    #[test]
+    fn a_host_may_stand_before_a_path() {
+        for path in [
+            "//evil/contact",
+            "/\\evil/contact",
+            "\\\\evil\\contact",
+            "///evil:80/contact",
+        ] {
+            let behind = behind_authority(path);
+            assert_eq!(behind.as_deref(), Some("/contact"), "{path}");
+        }
+        for path in ["/evil/contact", "/", "", "/a\\b"] {
+            assert_eq!(behind_authority(path), None, "{path}");
+        }
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Routes {
     /// Why the path cannot be trusted to have only its canonical reading.
     fn ambiguity(&self, written: &str, canonical: &str, hits: &[Hit]) -> Option<&'static str> {
         if let Some(rest) = path::behind_authority(written) {
-            let others = self.hits(&path::canonical(rest));
+            let others = self.hits(&path::canonical(&rest));
             if !others.is_empty() && others != hits {
                 return Some("two slashes at its beginning");
             }

@@ -261,6 +261,8 @@ fn paths() -> Vec<Evasion> {
         "//x/forms/contact",
         "///x/forms//contact/",
         "//x:80/camps/a/enroll",
+        "/\\x/forms/contact",
+        "/\\x\\forms/contact",
     ] {
         rows.push(post(target).refused(400));
     }
