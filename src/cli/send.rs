@@ -278,7 +278,10 @@ impl<'a> Call<'a> {
             consulted.retry_after = Some(self.rule.breaker.retry_after);
             let _ = consulted.decision.unavailable(words::CHECK_FAILED);
         }
-        trial::said(self.event, &consulted, doc, 200).about(&self.trial.occasion().meta.request_id)
+        let mut after = doc.clone();
+        after.apply(consulted.decision.jdoc());
+        let said = trial::said(self.event, &consulted, (doc, &after), 200);
+        said.about(&self.trial.occasion().meta.request_id)
     }
 }
 

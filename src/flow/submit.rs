@@ -242,7 +242,7 @@ impl Carriage {
             said.doc = Some(submission.doc.clone());
             return Ok(self.own(said));
         }
-        let changed = changes(&before.decision, &submission.doc);
+        let changed = changes(&before.decision, &submission.doc, &doc);
         let person = form
             .update
             .as_ref()
@@ -520,14 +520,12 @@ pub(in crate::flow) fn refusal(before: &Consulted) -> Option<Said> {
     }
 }
 
-/// The changes that really change something.
-pub(in crate::flow) fn changes(decision: &Decision, original: &Doc) -> Jdoc {
-    let changes = decision
-        .jdoc()
-        .iter()
-        .filter(|(name, value)| !original.already(name, value));
-    changes
-        .map(|(name, value)| (name.clone(), value.clone()))
+/// The changes that really change something of the submission as it came; `doc` is what it has become.
+pub(in crate::flow) fn changes(decision: &Decision, original: &Doc, doc: &Doc) -> Jdoc {
+    let asked = decision.jdoc().iter();
+    asked
+        .map(|(name, value)| (name.clone(), original.change_to(doc, name, value)))
+        .filter(|(name, value)| !original.already(name, value))
         .collect()
 }
 

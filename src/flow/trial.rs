@@ -236,7 +236,7 @@ impl Trial {
         };
         let mut trail = Trail::kept();
         let consulted = consult(&asked, &mut doc, responders, &mut trail).await;
-        let said = said(event, &consulted, &original, status);
+        let said = said(event, &consulted, (&original, &doc), status);
         let said = said.about(&self.occasion.meta.request_id);
         self.doc = doc.clone();
         Tried {
@@ -248,17 +248,22 @@ impl Trial {
     }
 }
 
-/// The answer that a decision comes to; `original` are the fields before it, `status` is the backend's if it is
+/// The answer that a decision comes to, with the fields before it and after it; `status` is the backend's if it is
 /// asked.
 #[must_use]
-pub fn said(event: Event, consulted: &Consulted, original: &Doc, status: u16) -> Said {
+pub fn said(
+    event: Event,
+    consulted: &Consulted,
+    (original, doc): (&Doc, &Doc),
+    status: u16,
+) -> Said {
     let decision = &consulted.decision;
     let mut said = match refusal(consulted) {
         Some(said) if event != Event::Submit => said,
         _ => accepted(decision, status),
     };
     if decision.course() == Course::Continue || event == Event::Submit {
-        said.changed = changes(decision, original);
+        said.changed = changes(decision, original, doc);
     }
     if event == Event::Load {
         said.submitted = Some(false);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::model::flat::Flat;
 use crate::model::json_doc::JsonDoc;
+use crate::model::nesting;
 use crate::model::write::write_value;
 
 /// Field changes, in the order in which they were asked for; `null` removes.
@@ -219,6 +220,30 @@ impl Doc {
         texts.is_some() && texts == now && flat.has(name) != value.is_null()
     }
 
+    /// The change that makes the field `name` what it is in `wanted`, where several changes came to `asked`: an object
+    /// that follows a removal says nothing of the members that are gone.
+    #[must_use]
+    pub fn change_to(&self, wanted: &Self, name: &str, asked: &Value) -> Value {
+        let Value::Object(members) = asked else {
+            return asked.clone();
+        };
+        match (self, wanted) {
+            (Self::Json(now), Self::Json(wanted)) => {
+                let change = difference(now.value().get(name), wanted.value().get(name));
+                change.unwrap_or_else(|| asked.clone())
+            }
+            (Self::Flat(now), Self::Flat(wanted)) => {
+                let mut change = members.clone();
+                let gone = now.fields().filter(|(known, _)| !wanted.has(known));
+                for (known, _) in gone {
+                    nesting::remove_member(&mut change, name, known);
+                }
+                Value::Object(change)
+            }
+            _ => asked.clone(),
+        }
+    }
+
     /// Whether setting `name` to `value` would leave the field as it is.
     #[must_use]
     pub fn already(&self, name: &str, value: &Value) -> bool {
@@ -235,6 +260,24 @@ impl Doc {
                 Some(now) => !value.is_null() && merged(now, value) == *now,
             },
         }
+    }
+}
+
+/// The merge patch that makes one value of another; `None` if they are the same.
+fn difference(now: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+    match (now, wanted) {
+        (None, None) => None,
+        (Some(_), None) => Some(Value::Null),
+        (Some(Value::Object(now)), Some(Value::Object(wanted))) => {
+            let new = wanted.keys().filter(|key| !now.contains_key(*key));
+            let changes: Map<String, Value> = now
+                .keys()
+                .chain(new)
+                .filter_map(|key| Some((key.clone(), difference(now.get(key), wanted.get(key))?)))
+                .collect();
+            (!changes.is_empty()).then_some(Value::Object(changes))
+        }
+        (now, Some(wanted)) => (now != Some(wanted)).then(|| wanted.clone()),
     }
 }
 

@@ -156,6 +156,28 @@ fn flatten_into(flat: &mut Map<String, Value>, name: &str, value: &Value, names:
     }
 }
 
+/// Adds to the changes of the object `name` that the field `known`, which is below it, is gone; nothing if it is not
+/// below it, or something is said of it already.
+pub(in crate::model) fn remove_member(changes: &mut Map<String, Value>, name: &str, known: &str) {
+    let Some(parts) = bracket_parts(known).filter(|parts| parts[0] == name) else {
+        return;
+    };
+    let mut keys: Vec<&str> = parts[1..].to_vec();
+    if keys.last() == Some(&"") {
+        keys.pop();
+    }
+    let Some((last, above)) = keys.split_last() else {
+        return;
+    };
+    let mut at = changes;
+    for key in above {
+        let inner = at.entry(*key).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(inner) = inner else { return };
+        at = inner;
+    }
+    at.entry(*last).or_insert(Value::Null);
+}
+
 fn remove_below(flat: &mut Map<String, Value>, name: &str, names: &[&str]) {
     let below = format!("{name}[");
     for known in names.iter().filter(|known| known.starts_with(&below)) {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use formgate::codec::json;
 use formgate::model::doc::Doc;
 use formgate::model::doc::Jdoc;
+use formgate::model::doc::fold_jdoc;
 use formgate::model::hidden::Hidden;
 use formgate::model::json_text;
 use proptest::prelude::*;
@@ -174,6 +175,21 @@ proptest! {
         }
         let body: Value = serde_json::from_slice(&json::patch(&text, &changes, &[])).expect("JSON");
         prop_assert_eq!(doc.visible_value(None), stripped(body));
+    }
+
+    #[test]
+    fn the_body_gets_what_the_last_hook_would_have_seen(target in object(), first in object(), second in object()) {
+        let text = Bytes::from(Value::Object(target).to_string());
+        let original = Doc::from(json::decode(&text, settings()).expect("good"));
+        let mut doc = original.clone();
+        let mut folded = Jdoc::new();
+        for changes in [first, second] {
+            doc.apply(&changes);
+            fold_jdoc(&mut folded, changes);
+        }
+        let changes = folded.iter().map(|(name, value)| (name.clone(), original.change_to(&doc, name, value)));
+        let body: Value = serde_json::from_slice(&json::patch(&text, &changes.collect(), &[])).expect("JSON");
+        prop_assert_eq!(stripped(body), doc.visible_value(None));
     }
 
     #[test]
