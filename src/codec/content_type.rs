@@ -57,7 +57,10 @@ impl ContentType {
             ));
         }
         let boundary = match format {
-            Format::Multipart => Some(boundary(find("boundary"))?),
+            Format::Multipart => {
+                only_one_boundary(&params)?;
+                Some(boundary(find("boundary"))?)
+            }
             Format::Urlencoded | Format::Json | Format::Text => None,
         };
         let charset = find("charset").map(charset).transpose()?;
@@ -92,15 +95,34 @@ fn format(kind: &str) -> Result<Format, Rejected> {
     }
 }
 
+/// Refuses what a backend that only looks for the word, as PHP and old Racks do, could take for the boundary: its body
+/// would have other parts.
+fn only_one_boundary(params: &[(String, String)]) -> Result<(), Rejected> {
+    let other = params.iter().find(|(name, value)| {
+        let value = value.to_ascii_lowercase();
+        if name == "boundary" {
+            value.contains("boundary=")
+        } else {
+            name.contains("boundary") || value.contains("boundary")
+        }
+    });
+    other.map_or(Ok(()), |(name, _)| {
+        Err(Rejected::malformed(format!(
+            "The parameter `{name}` could be taken for a second boundary; send one `boundary` alone."
+        )))
+    })
+}
+
 fn boundary(value: Option<&str>) -> Result<String, Rejected> {
     let value = value.ok_or_else(|| {
         Rejected::malformed("The content type is multipart/form-data without a boundary.")
     })?;
-    // RFC 2046 `bchars`; a space could be lost at the end of a line.
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte);
+    // RFC 2046 `bchars`, but for two: a space could be lost at the end of a line, and PHP, Rack and Commons FileUpload
+    // end a boundary at a comma.
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(&byte);
     if value.is_empty() || value.len() > MAX_BOUNDARY || !value.bytes().all(good) {
         return Err(Rejected::malformed(format!(
-            "The multipart boundary must have 1 to {MAX_BOUNDARY} letters, digits and marks of '()+_,-./:=?."
+            "The multipart boundary must have 1 to {MAX_BOUNDARY} letters, digits and marks of '()+_-./:=?."
         )));
     }
     Ok(value.to_owned())
@@ -235,6 +257,51 @@ mod tests {
                 Format::Multipart,
                 Some("x"),
             ),
+            // Firefox.
+            (
+                "multipart/form-data; boundary=----geckoformboundary1a2b3c4d",
+                Format::Multipart,
+                Some("----geckoformboundary1a2b3c4d"),
+            ),
+            // curl.
+            (
+                "multipart/form-data; boundary=------------------------d74496d66958873e",
+                Format::Multipart,
+                Some("------------------------d74496d66958873e"),
+            ),
+            // requests, Go and form-data of Node.
+            (
+                "multipart/form-data; boundary=5fbf10a4d4e3a0f2c4d9b3c8f6e7a1b2",
+                Format::Multipart,
+                Some("5fbf10a4d4e3a0f2c4d9b3c8f6e7a1b2"),
+            ),
+            (
+                "multipart/form-data; boundary=--------------------------826302193847562910384756",
+                Format::Multipart,
+                Some("--------------------------826302193847562910384756"),
+            ),
+            // Java's HttpClient and Jakarta Mail.
+            (
+                "multipart/form-data; charset=ISO-8859-1; boundary=-_3gT.x9(Q)",
+                Format::Multipart,
+                Some("-_3gT.x9(Q)"),
+            ),
+            (
+                "multipart/form-data; boundary=\"----=_Part_0_1330.1699\"",
+                Format::Multipart,
+                Some("----=_Part_0_1330.1699"),
+            ),
+            // .NET and Apple.
+            (
+                "multipart/form-data; boundary=\"f3c4a1de-0b6e-4c1c-9e57-2f5f6a3a8a10\"",
+                Format::Multipart,
+                Some("f3c4a1de-0b6e-4c1c-9e57-2f5f6a3a8a10"),
+            ),
+            (
+                "multipart/form-data; boundary=Boundary+0xAbCdEfGbOuNdArY",
+                Format::Multipart,
+                Some("Boundary+0xAbCdEfGbOuNdArY"),
+            ),
         ] {
             match (ContentType::parse(value.as_bytes()), boundary, format) {
                 (Ok(parsed), expected, format) => {
@@ -275,6 +342,13 @@ mod tests {
             ("multipart/form-data; boundary=a b", 400),
             ("multipart/form-data; boundary =a", 400),
             ("multipart/form-data; boundary=a,b; x", 400),
+            ("multipart/form-data; boundary=a,b", 400),
+            ("multipart/form-data; boundary=\"a,b\"", 400),
+            ("multipart/form-data; xboundary=a; boundary=b", 400),
+            ("multipart/form-data; boundary=b; X-Boundary=a", 400),
+            ("multipart/form-data; x=\"boundary=a\"; boundary=b", 400),
+            ("multipart/form-data; boundary=b; x=\"; BOUNDARY=a\"", 400),
+            ("multipart/form-data; boundary=\"boundary=a\"", 400),
             ("application/json; charset=\"utf-8", 400),
             ("application/json\u{e9}", 400),
         ] {

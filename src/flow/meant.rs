@@ -21,6 +21,7 @@ use crate::rules::recognise::Asked;
 use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Perhaps;
 use crate::rules::recognise::Recognised;
+use crate::rules::recognise::base_name;
 use crate::rules::recognise::covers;
 use crate::rules::recognise::is_override;
 use crate::rules::recognise::lenient;
@@ -197,7 +198,8 @@ fn carries(doc: &Doc, name: &str, value: &str) -> bool {
         if overrides {
             is_override(known)
         } else {
-            lenient(known).eq_ignore_ascii_case(&wanted)
+            let known = lenient(known);
+            known.eq_ignore_ascii_case(&wanted) || base_name(&known).eq_ignore_ascii_case(&wanted)
         }
     });
     same_name.any(|known| {

@@ -1,5 +1,6 @@
-//! Request paths, however they are written. Owns the one canonical reading that routes match on, and the most
-//! generous reading any backend could have, so that no spelling of a path is a way around a hook (protocol §1).
+//! Request paths, however they are written. Owns the one canonical reading that routes match on, and all others, from
+//! the literal to the most generous, that a backend could have, so that no spelling of a path is a way around a hook
+//! (protocol §1).
 //! What to do about a path with more than one reading is left to [`crate::rules::recognise`].
 
 use std::borrow::Cow;
@@ -49,10 +50,44 @@ fn ambiguous_escape(after: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The most generous reading: decoded until nothing is left to decode, every kind of slash a slash, cut at a NUL
-/// byte, white space and dots at the end of a segment dropped. `None` where it is surely the canonical one.
+/// Every reading of a path that some backend could route by, but for the canonical one: written as it is, with dots,
+/// `;parameters` and empty segments resolved or taken for segments like others (Express hands `/camps/../enroll` to
+/// `/camps/:camp/enroll`), and all of that of what it is when decoded generously. None where it is plain.
 #[must_use]
-pub fn generous(path: &str) -> Option<String> {
+pub fn readings(path: &str) -> Vec<String> {
+    let generous = generous_text(path);
+    if generous.is_none() && is_plain(path) {
+        return Vec::new();
+    }
+    let mut readings = Vec::new();
+    for text in std::iter::once(decode_unreserved(path)).chain(generous) {
+        for way in 0..8 {
+            let reading = read(
+                &text,
+                Way {
+                    resolves_dots: way & 1 == 0,
+                    drops_params: way & 2 == 0,
+                    merges_slashes: way & 4 == 0,
+                },
+            );
+            if !readings.contains(&reading) {
+                readings.push(reading);
+            }
+        }
+    }
+    let canonical = canonical(path);
+    readings.retain(|reading| *reading != canonical);
+    readings
+}
+
+#[cfg(test)]
+fn generous(path: &str) -> Option<String> {
+    generous_text(path).map(|text| resolve(&text))
+}
+
+/// The most generous decoding: until nothing is left to decode, every kind of slash a slash, cut at a NUL byte, white
+/// space and dots at the end of a segment dropped. `None` where it surely changes nothing.
+fn generous_text(path: &str) -> Option<String> {
     if !path.contains(['%', '\\', '\0'])
         && !path.ends_with('.')
         && !path.contains("./")
@@ -82,7 +117,7 @@ pub fn generous(path: &str) -> Option<String> {
         }
     });
     let joined: Vec<&str> = segments.collect();
-    Some(resolve(&joined.join("/")))
+    Some(joined.join("/"))
 }
 
 /// The path behind `//host`, as URL parsers read a target that begins with two slashes of either kind.
@@ -152,12 +187,35 @@ fn decode_unreserved(path: &str) -> String {
     out
 }
 
+/// How a backend splits a path into segments.
+#[derive(Clone, Copy)]
+struct Way {
+    resolves_dots: bool,
+    drops_params: bool,
+    merges_slashes: bool,
+}
+
 fn resolve(path: &str) -> String {
+    let way = Way {
+        resolves_dots: true,
+        drops_params: true,
+        merges_slashes: true,
+    };
+    read(path, way)
+}
+
+fn read(path: &str, way: Way) -> String {
     let mut segments: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment.split(';').next().unwrap_or_default() {
-            "" | "." => {}
-            ".." => drop(segments.pop()),
+    for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+        let bare = if way.drops_params {
+            segment.split(';').next().unwrap_or_default()
+        } else {
+            segment
+        };
+        match bare {
+            "" if way.merges_slashes => {}
+            "." if way.resolves_dots => {}
+            ".." if way.resolves_dots => drop(segments.pop()),
             other => segments.push(other),
         }
     }
@@ -325,5 +383,30 @@ mod tests {
             assert_eq!(generous(path).as_deref(), Some("/forms/contact"), "{path}");
         }
         assert_eq!(generous("/forms/contact"), None);
+    }
+
+    #[test]
+    fn readings_of_backends_that_resolve_nothing() {
+        for (path, reading) in [
+            ("/camps/../enroll", "/camps/../enroll"),
+            ("/camps/%2e%2E/enroll", "/camps/../enroll"),
+            ("/camps/./enroll", "/camps/./enroll"),
+            ("/camps/..;/enroll", "/camps/..;/enroll"),
+            ("/camps/..;/enroll", "/camps/../enroll"),
+            ("/camps/;x/enroll", "/camps/;x/enroll"),
+            ("/camps/;x/enroll", "/camps//enroll"),
+            ("/camps//enroll", "/camps//enroll"),
+            ("//camps/../enroll", "/camps/../enroll"),
+            ("/camps%2f..%2fenroll", "/camps/../enroll"),
+            ("/forms/..", "/forms/.."),
+        ] {
+            let readings = readings(path);
+            assert!(
+                readings.iter().any(|known| known == reading),
+                "{path}: {readings:?}"
+            );
+        }
+        assert!(readings("/forms/contact").is_empty());
+        assert!(readings("/.well-known/x").is_empty());
     }
 }

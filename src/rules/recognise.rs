@@ -190,7 +190,7 @@ impl Routes {
         let canonical = path::canonical(asked.path);
         let hits = self.hits(&canonical);
         let ambiguity = self
-            .ambiguity(asked.path, &canonical, &hits)
+            .ambiguity(asked.path, &hits)
             .or_else(|| self.rewritten(asked.headers, &hits));
         if let Some(why) = ambiguity {
             return Recognised::Ambiguous(why);
@@ -202,25 +202,31 @@ impl Routes {
     }
 
     /// Why the path cannot be trusted to have only its canonical reading.
-    fn ambiguity(&self, written: &str, canonical: &str, hits: &[Hit]) -> Option<&'static str> {
+    fn ambiguity(&self, written: &str, hits: &[Hit]) -> Option<&'static str> {
         if let Some(rest) = path::behind_authority(written) {
-            let others = self.hits(&path::canonical(&rest));
-            if !others.is_empty() && others != hits {
+            let canonical = path::canonical(&rest).into_owned();
+            let mut readings = path::readings(&rest).into_iter().chain([canonical]);
+            if readings.any(|reading| self.is_another(&reading, hits)) {
                 return Some("two slashes at its beginning");
             }
         }
-        let generous = path::generous(written)?;
-        let others = if generous == canonical {
-            Vec::new()
-        } else {
-            self.hits(&generous)
-        };
+        let readings = path::readings(written);
+        // Another reading that is the same forms' is no way around them.
+        let another = readings
+            .iter()
+            .any(|reading| self.is_another(reading, hits));
         match path::ambiguity(written) {
-            Some(why) => (!hits.is_empty() || !others.is_empty()).then_some(why),
-            // Another reading that is the same forms' is no way around them.
-            None => (!others.is_empty() && others != hits)
-                .then_some("white space, a dot or an encoded mark at the end of a segment"),
+            Some(why) => (!hits.is_empty() || another).then_some(why),
+            None => another.then_some(
+                "white space, dots, `;`, an empty segment or an encoded mark that backends read differently",
+            ),
         }
+    }
+
+    /// Whether a reading is some form's, and not that of these hits.
+    fn is_another(&self, reading: &str, hits: &[Hit]) -> bool {
+        let others = self.hits(reading);
+        !others.is_empty() && others != hits
     }
 
     /// Headers by which a proxy puts another path in the place of the request's: frameworks that heed them must not
@@ -229,11 +235,9 @@ impl Routes {
         let values = REWRITES.iter().flat_map(|name| headers.get_all(name));
         let mut paths = values.filter_map(|value| path::of_target(value.to_str().ok()?));
         let leads = paths.any(|path| {
-            let canonical = self.hits(&path::canonical(path));
-            let generous = path::generous(path).map_or_else(Vec::new, |path| self.hits(&path));
-            [canonical, generous]
-                .iter()
-                .any(|others| !others.is_empty() && others != hits)
+            let mut readings = path::readings(path).into_iter();
+            self.is_another(&path::canonical(path), hits)
+                || readings.any(|reading| self.is_another(&reading, hits))
         });
         leads.then_some("another path in `x-original-url` or `x-rewrite-url`")
     }
@@ -433,6 +437,7 @@ fn is_overridden(asked: Asked<'_>, method: &str) -> bool {
 #[must_use]
 pub fn is_override(name: &str) -> bool {
     let name = lenient(name);
+    let name = base_name(&name);
     ["_method", "x-http-method-override"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known))
@@ -450,6 +455,15 @@ pub fn lenient(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.replace([' ', '.'], "_"))
 }
 
+/// The name without its brackets, as backends that build lists and objects of fields begin to read it: `fee[]`,
+/// `fee[0]` and, in qs and Rack, `[fee]` are all about `fee`.
+#[must_use]
+pub fn base_name(name: &str) -> &str {
+    let bare = name.trim_start_matches('[');
+    let end = bare.find(['[', ']']);
+    &bare[..end.unwrap_or(bare.len())]
+}
+
 /// Names and values of a query, split at `&` and at `;`, as either is a separator to some backend.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     let parts = query.split(['&', ';']).filter(|part| !part.is_empty());
@@ -463,8 +477,11 @@ fn missing_in_query(route: &Route, query: &str, folds: bool) -> Vec<(String, Str
     let given: Vec<(String, String)> = query_pairs(query).collect();
     let same = |one: &str, other: &str| one == other || (folds && one.eq_ignore_ascii_case(other));
     let is_given = |(name, value): &&(String, String)| {
+        let name = lenient(name);
         given.iter().any(|(known, said)| {
-            same(&lenient(known), &lenient(name)) && same(said.trim(), value.trim())
+            let known = lenient(known);
+            let is_named = same(&known, &name) || same(base_name(&known), &name);
+            is_named && same(said.trim(), value.trim())
         })
     };
     let missing = route.query.iter().filter(|wanted| !is_given(wanted));
@@ -516,10 +533,10 @@ impl Tree {
         self.nodes.len() - 1
     }
 
-    /// Collects the claims on a canonical path, the most specific first.
+    /// Collects the claims on a path that has been read, the most specific first.
     fn find(&self, path: &str, hits: &mut Vec<Hit>) {
         if !self.nodes.is_empty() {
-            self.walk(0, path.trim_start_matches('/'), hits);
+            self.walk(0, path.strip_prefix('/').unwrap_or(path), hits);
         }
     }
 

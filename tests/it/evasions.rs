@@ -256,6 +256,24 @@ fn paths() -> Vec<Evasion> {
         .map(|target| post(target).refused(400)),
     );
     rows.push(post("/forms\\contact").refused(400));
+    // Backends that resolve nothing take them for a parameter's value.
+    for target in [
+        "/camps/../enroll",
+        "/camps/./enroll",
+        "/camps/%2e%2e/enroll",
+        "/camps/..;/enroll",
+        "/camps/;x/enroll",
+        "/camps//enroll",
+        "//camps/../enroll",
+        "//x/camps/../enroll",
+        "/camps%2f..%2fenroll",
+        "/d/..",
+        "/d/.",
+        "/d/;x",
+        "/d//",
+    ] {
+        rows.push(post(target).refused(400));
+    }
     // What begins with two slashes names a host for some.
     for target in [
         "//x/forms/contact",
@@ -290,6 +308,8 @@ fn methods() -> Vec<Evasion> {
         "/profile?.method=PUT",
         "/profile?%20_method=PUT",
         "/profile?_method=GET&_method=PUT",
+        "/profile?[_method]=PUT",
+        "/profile?_method[]=PUT",
         "/profile?X-HTTP-Method-Override=PUT",
     ] {
         rows.push(post(target));
@@ -302,6 +322,8 @@ fn methods() -> Vec<Evasion> {
         "%5Fmethod=PUT",
         "+_method=PUT",
         ".method=PUT",
+        "[_method]=PUT",
+        "_method[]=PUT",
         "_method=POST&_method=PUT",
         "_method=+PUT+",
     ] {
@@ -377,6 +399,10 @@ fn routed_by_fields() -> Vec<Evasion> {
         "/index.php?+my_action=save",
         "/index.php?my_action%00=save",
         "/index.php?my_action=view&my_action=save",
+        "/index.php?[my_action]=save",
+        "/index.php?%5Bmy_action%5D=save",
+        "/index.php?my_action[]=save",
+        "/index.php?my_action[0]=save",
         "/index.php/?my_action=save",
     ] {
         rows.push(post(target));
@@ -387,6 +413,8 @@ fn routed_by_fields() -> Vec<Evasion> {
         "my.action=save",
         "+my_action=save",
         "%6dy_action=save",
+        "[my_action]=save",
+        "my_action[0]=save",
     ] {
         rows.push(post("/index.php").form(body));
     }
@@ -425,6 +453,12 @@ fn bodies() -> Vec<Evasion> {
         "multipart/form-data; boundary*=utf-8''a; boundary=a",
         "multipart/form-data; boundary=\"a\\\"\"; x=\"",
         "multipart/form-data; boundary=a, text/plain",
+        "multipart/form-data; boundary=a,b",
+        "multipart/form-data; boundary=\"a,b\"",
+        "multipart/form-data; xboundary=b; boundary=a",
+        "multipart/form-data; boundary=a; X-Boundary=b",
+        "multipart/form-data; x=\"boundary=b\"; boundary=a",
+        "multipart/form-data; boundary=a; charset=\"utf-8; Boundary=b\"",
     ] {
         rows.push(post("/forms/contact").multipart(kind).refused(400));
     }
