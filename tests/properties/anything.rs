@@ -410,7 +410,7 @@ proptest! {
     fn paths_have_a_canonical_form_that_stays(target in words(URLS)) {
         let once = path::canonical(&target).into_owned();
         prop_assert_eq!(path::canonical(&once).into_owned(), once.clone());
-        drop((path::ambiguity(&target), path::generous(&target), path::readable(&target), query_pairs(&target).count()));
+        drop((path::ambiguity(&target), path::readings(&target), path::readable(&target), query_pairs(&target).count()));
         drop((Origin::split(&target).map(|(origin, _)| origin.to_string()), Route::parse(&format!("POST {target}"))));
     }
 
