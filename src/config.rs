@@ -644,6 +644,10 @@ impl Config {
                 "write 120 or less",
             );
         }
+        // Names and values of a form stand in one text of at most 4 GiB, and can be longer there than in the body.
+        if self.intake.limits.doc > 1 << 30 {
+            table.complain("doc", "at most 1GiB of fields can be held", "");
+        }
         if self.limits.connections == 0 {
             table.complain(
                 "connections",
@@ -1086,8 +1090,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_pointed_at() {
-        let file =
-            "lisen = '127.0.0.1:1'\nbackend = 'app:3000'\n[limits]\nbody = 'big'\nheaders = 200\n";
+        let file = "lisen = '127.0.0.1:1'\nbackend = 'app:3000'\n[limits]\nbody = 'big'\nheaders = 200\ndoc = '2GiB'\n";
         let complaints = compose(
             file,
             &[("FORMGATE_LIMITS_IDLE", "soon"), ("FORMGATE_LITSEN", "x")],
@@ -1105,6 +1108,7 @@ mod tests {
             "is not a URL",
             "`big` is not a size",
             "at most 100 header lines",
+            "at most 1GiB of fields",
             "the environment:1:15",
             "# FORMGATE_LIMITS_IDLE",
             "FORMGATE_LITSEN is not known",

@@ -13,11 +13,36 @@ use crate::model::doc::Jdoc;
 use crate::model::doc::scalar_text;
 use crate::model::flat::Flat;
 
-/// Decodes a body or query. Also says which charset it was in.
+/// Decodes a body. Also says which charset it was in.
 ///
 /// # Errors
 /// 400 for what parsers disagree on, 413 over a limit, 415 for an unknown charset.
 pub fn decode(
+    body: &[u8],
+    said: Option<&'static Encoding>,
+    settings: Settings<'_>,
+) -> Result<(Flat, &'static Encoding), Rejected> {
+    if looks_like_json(body) {
+        return Err(Rejected::malformed(
+            "The body looks like JSON, but its content type says application/x-www-form-urlencoded; send JSON as \
+             application/json, or a `{` at the front as %7B.",
+        ));
+    }
+    decode_pairs(body, said, settings)
+}
+
+/// Decodes a query.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_query(
+    query: &str,
+    settings: Settings<'_>,
+) -> Result<(Flat, &'static Encoding), Rejected> {
+    decode_pairs(query.as_bytes(), None, settings)
+}
+
+fn decode_pairs(
     body: &[u8],
     said: Option<&'static Encoding>,
     settings: Settings<'_>,
@@ -69,19 +94,13 @@ pub fn nest(flat: &mut Flat, wanted: bool) -> Result<(), Rejected> {
     })
 }
 
-/// Refuses what some programs would not read as an urlencoded form, or with other borders between its fields.
+/// Refuses what some programs would read with other borders between its fields.
 fn one_reading(body: &[u8]) -> Result<(), Rejected> {
     if let Some(at) = memchr::memchr(b';', body) {
         return Err(Rejected::malformed(format!(
             "A bare `;` (at byte {}) separates fields for some programs and not for others; send it as %3B.",
             at + 1
         )));
-    }
-    if looks_like_json(body) {
-        return Err(Rejected::malformed(
-            "The body looks like JSON, but its content type says application/x-www-form-urlencoded; send JSON as \
-             application/json, or a `{` at the front as %7B.",
-        ));
     }
     Ok(())
 }

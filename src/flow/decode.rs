@@ -87,7 +87,7 @@ pub async fn decode(
         read_body(&mut submission.head, body, intake, settings).await?
     } else if is_get {
         let query = submission.head.uri.query().unwrap_or_default();
-        let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
+        let (flat, charset) = codec::urlencoded::decode_query(query, settings)?;
         (Doc::from(flat), Source::Query(charset))
     } else {
         return Ok(submission);
@@ -111,7 +111,7 @@ pub async fn decode_again(
         Source::Nothing => (Doc::from(Flat::new(&form.hidden, 0)), Source::Nothing),
         Source::Query(_) => {
             let query = head.uri.query().unwrap_or_default();
-            let (flat, charset) = codec::urlencoded::decode(query.as_bytes(), None, settings)?;
+            let (flat, charset) = codec::urlencoded::decode_query(query, settings)?;
             (Doc::from(flat), Source::Query(charset))
         }
         Source::Memory { body, format, .. } => {
