@@ -180,6 +180,11 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         let mut names = Names::default();
         while let Some(name) = object.next_key_seed(Name)? {
             self.check.count()?;
+            if name.contains('\0') {
+                return Err(A::Error::custom(
+                    "a key has a NUL character, where some programs end it",
+                ));
+            }
             self.check.hides |= self.check.settings.hidden.covers(&name);
             if let Some((again, before)) = names.add(name) {
                 let (again, before) = (short(&again), short(&before));
@@ -393,6 +398,8 @@ mod tests {
             ("{\"a\": .5}", "line 1"),
             ("{} // x", "trailing"),
             ("{\"a\": \"\u{1}\"}", "control"),
+            (r#"{"a\u0000": 1}"#, "NUL"),
+            (r#"[{"a": {"\u0000": 1}}]"#, "NUL"),
         ] {
             let rejected = read(body, &limits, &[]).expect_err(body);
             assert_eq!(rejected.status, 400, "{body}");

@@ -63,6 +63,12 @@ impl Verifier {
         let mut validation = Validation::new(first);
         validation.algorithms = algorithms;
         validation.validate_nbf = true;
+        // What the operator names must be there: a token without it may have been made for somebody else.
+        for (name, wanted) in [("iss", &settings.issuer), ("aud", &settings.audience)] {
+            if wanted.is_some() {
+                validation.required_spec_claims.insert(name.to_owned());
+            }
+        }
         match &settings.audience {
             Some(audience) => validation.set_audience(&[audience]),
             None => validation.validate_aud = false,
@@ -229,6 +235,25 @@ mod tests {
                 .claims("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJ1LTEifQ.")
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_token_must_say_whose_and_for_whom_it_is_where_the_operator_does() {
+        let mut settings = settings();
+        settings.audience = Some("forms".into());
+        let verifier = Verifier::new(&settings).expect("good");
+        let is_valid = |claims: &Value| {
+            let token = token(settings.key.expose(), claims);
+            verifier.claims(&token).is_some()
+        };
+        let good =
+            json!({"iss": "https://login.example.org", "aud": "forms", "exp": 4_000_000_000_u64});
+        assert!(is_valid(&good));
+        for missing in ["iss", "aud"] {
+            let mut claims = good.clone();
+            claims.as_object_mut().expect("claims").remove(missing);
+            assert!(!is_valid(&claims), "without {missing}");
+        }
     }
 
     #[test]

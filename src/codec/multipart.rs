@@ -238,7 +238,9 @@ impl<'a> Scanner<'a> {
         }
         let Some(end) = end else { return Ok(None) };
         let header = part_header::parse(&rest[..end], &format!("Part {number}"))?;
-        self.keep(header.name.len())?;
+        let filename = header.filename.as_ref().map_or(0, Filename::size);
+        let kind = header.content_type.as_ref().map_or(0, String::len);
+        self.keep(header.name.len() + filename + kind)?;
         if !self.names.contains(&header.name) {
             self.names.insert(header.name.clone());
         }
@@ -777,6 +779,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_files_counts_as_well() {
+        let long = "x".repeat(50);
+        let upload = |disposition: &str, kind: &str| {
+            format!(
+                "--{B}\r\nContent-Disposition: form-data; name=\"f\"; {disposition}\r\nContent-Type: {kind}\r\n\r\n\r\n{}",
+                end()
+            )
+        };
+        let limits = Limits {
+            doc: 50,
+            ..Limits::default()
+        };
+        for body in [
+            upload(&format!("filename=\"{long}\""), "a/b"),
+            upload(&format!("filename*=UTF-8''{long}"), "a/b"),
+            upload("filename=\"x\"", &format!("a/{long}")),
+        ] {
+            let rejected = read_in(body.as_bytes(), usize::MAX, &limits).expect_err(&body);
+            assert_eq!(rejected.limit, Some("limits.doc"), "{body}");
+        }
+        let small = upload("filename=\"x\"", "a/b");
+        assert!(read_in(small.as_bytes(), usize::MAX, &limits).is_ok());
     }
 
     #[test]

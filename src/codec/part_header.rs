@@ -30,6 +30,17 @@ pub enum Filename {
     Text(String),
 }
 
+impl Filename {
+    /// How many bytes it has.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        match self {
+            Self::Raw(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+        }
+    }
+}
+
 /// Reads the lines between a delimiter and the empty line, without their last CRLF.
 ///
 /// # Errors
