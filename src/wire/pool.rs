@@ -291,6 +291,9 @@ impl Pool {
     }
 
     fn keep(&self, back: Idle) {
+        if self.settings.idle_connections == 0 {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() >= self.settings.idle_connections {
             idle.remove(0);

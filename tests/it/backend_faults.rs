@@ -5,12 +5,21 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use formgate::config::Config;
+use formgate::model::origin::Origin;
+use formgate::wire::body::Outgoing;
+use formgate::wire::pool;
+use formgate::wire::pool::Pool;
+use http::HeaderValue;
+use http::Request;
+use http::header;
 use serde_json::Value;
 use serde_json::json;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 
 use crate::support::App;
+use crate::support::PATIENCE;
 use crate::support::Site;
 use crate::support::client::Answer;
 use crate::support::peer::Peer;
@@ -414,4 +423,30 @@ async fn a_connection_that_closes_at_the_worst_moment_loses_and_doubles_nothing(
     let answer = app.ask("PUT", "/b").body("text/plain", "x").send().await;
     let times = delivered().len();
     assert!(times == 1, "{times} deliveries, answered {}", answer.status);
+}
+
+#[tokio::test]
+async fn a_pool_that_keeps_no_connection_makes_one_for_each_request() {
+    let peer = Peer::start().await;
+    let reach = Config::default().settings().expect("good settings").reach;
+    let settings = pool::Settings {
+        idle_connections: 0,
+        ..pool::Settings::default()
+    };
+    let origin = Origin::parse(&peer.url()).expect("a URL");
+    let pool = Arc::new(Pool::new(origin, reach.to_backends, settings));
+    for _ in 0..2 {
+        let mut request = Request::new(Outgoing::Empty);
+        let host = HeaderValue::from_static("forms.example.org");
+        request.headers_mut().insert(header::HOST, host);
+        let sent = pool.send(Box::new(request), PATIENCE).await;
+        let exchange = sent.expect("an answer");
+        assert!(exchange.connect.is_some(), "a new connection");
+        exchange
+            .response
+            .into_body()
+            .whole(1 << 20)
+            .await
+            .expect("a body");
+    }
 }
