@@ -475,11 +475,15 @@ impl Heard {
 }
 
 fn same_page(target: &str, here: &str, own: Option<&str>) -> bool {
-    let rest = match target.split_once("://") {
+    // A path may have a URL in its query.
+    let absolute = target
+        .split_once("://")
+        .filter(|_| !target.starts_with('/'));
+    let rest = match absolute {
         None => target,
         Some((_, rest)) => {
-            let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-            if own != Some(authority) {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            if !own.is_some_and(|own| own.eq_ignore_ascii_case(authority)) {
                 return false;
             }
             &rest[authority.len()..]
@@ -535,6 +539,9 @@ mod tests {
             ("/form", false),
             ("/form?x=2", false),
             ("https://other.example.org/form?x=1", false),
+            ("https://Forms.Example.org/form?x=1", true),
+            ("/login?next=https://forms.example.org/form?x=1", false),
+            ("/login/https://forms.example.org/form?x=1", false),
         ] {
             assert_eq!(same_page(target, "/form?x=1", own), same, "{target}");
         }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::flow::Gate;
 use crate::flow::Visit;
 use crate::flow::answer::Answer;
@@ -19,14 +21,18 @@ use crate::model::decision::Course;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
 use crate::model::redirect::Allowed;
+use crate::wire::arrival::REQUEST_ID;
 
 /// Asks about a page, then answers it. A hook that is being asked is heard to the end even if the person has gone, so
 /// that its job is written down.
 pub(in crate::flow) async fn load(
     gate: &Arc<Gate>,
-    visit: Visit,
+    mut visit: Visit,
     route: Route,
 ) -> Result<Answer, FlowError> {
+    if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
+        visit.arrival.head.headers.insert(&REQUEST_ID, id);
+    }
     journal::opened(&visit.arrival.head, &route.id, &visit.request_id);
     if !route.form.asks(Event::Load) {
         return gate

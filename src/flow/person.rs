@@ -100,20 +100,26 @@ fn text_of<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h 
     headers.get(name)?.to_str().ok()
 }
 
-/// A URL without the hidden fields of its query, as a GET form leaves them there.
-fn without_hidden(url: String, hidden: &Hidden) -> String {
-    let Some((page, query)) = url.split_once('?') else {
-        return url;
-    };
+/// A URL without the hidden fields of its query, as a GET form leaves them there, and of its fragment.
+pub(in crate::flow) fn without_hidden(url: String, hidden: &Hidden) -> String {
     let is_hidden = |pair: &&str| {
         let mut pairs = form_urlencoded::parse(pair.as_bytes());
         pairs.any(|(name, _)| hidden.covers(&name))
     };
-    if !query.split('&').any(|pair| is_hidden(&pair)) {
+    let (before, fragment) = url.split_once('#').unwrap_or((&url, ""));
+    let (page, query) = before.split_once('?').unwrap_or((before, ""));
+    let in_query = query.split('&').any(|pair| is_hidden(&pair));
+    // A fragment that is made of names is left out as a whole if one of them is hidden.
+    let in_fragment = fragment.split(['?', '&']).any(|pair| is_hidden(&pair));
+    if !in_query && !in_fragment {
         return url;
     }
     let shown: Vec<&str> = query.split('&').filter(|pair| !is_hidden(pair)).collect();
-    format!("{page}?{}", shown.join("&"))
+    let query = Some(shown.join("&")).filter(|shown| !shown.is_empty());
+    let fragment = Some(fragment).filter(|fragment| !in_fragment && !fragment.is_empty());
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let fragment = fragment.map_or_else(String::new, |fragment| format!("#{fragment}"));
+    format!("{page}{query}{fragment}")
 }
 
 /// `en-GB,en;q=0.9` begins with `en-GB`.
@@ -295,6 +301,22 @@ mod tests {
             "utm": {"source": "news", "medium": "mail"},
         });
         assert_eq!(Value::Object(analytics(&head, &cookies)), expected);
+    }
+
+    #[test]
+    fn no_hidden_field_is_left_in_a_url() {
+        let hidden = Hidden::new(["card"]);
+        for (url, shown) in [
+            ("/thanks?id=1#top", "/thanks?id=1#top"),
+            ("/thanks?card=4111&id=1#top", "/thanks?id=1#top"),
+            ("/thanks?pay%5Bcard%5D=4111", "/thanks"),
+            ("/thanks?password=x#card", "/thanks"),
+            ("/thanks?id=1#/done?card=4111", "/thanks?id=1"),
+            ("/thanks#id=1&card=4111", "/thanks"),
+            ("https://a.example/?", "https://a.example/?"),
+        ] {
+            assert_eq!(without_hidden(url.to_owned(), &hidden), shown, "{url}");
+        }
     }
 
     #[test]

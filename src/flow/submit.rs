@@ -381,7 +381,7 @@ impl Carriage {
         self.occasion.form.submission_id = id;
         self.occasion.form.result = Some(SubmitResult {
             status: answer.head.status.as_u16(),
-            location,
+            location: location.map(|location| person::without_hidden(location, &form.hidden)),
             body,
         });
         Ok(())

@@ -137,6 +137,12 @@ async fn a_load_call_has_no_form_info_and_an_empty_doc() {
     assert_eq!(app.get("/contact?x=1").page().send().await.status, 200);
     let call = app.hooks.only().json();
     assert_eq!(call["event"], "form_load_contact");
+    let id = call["meta_info"]["request_id"].as_str();
+    let passed = app.backend.only();
+    assert!(
+        id.is_some() && passed.header("x-request-id") == id,
+        "{id:?}"
+    );
     assert_eq!((call.get("form_info"), &call["doc"]), (None, &json!({})));
     // A page that is only looked up fires nothing.
     app.ask("HEAD", "/contact").send().await;

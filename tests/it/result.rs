@@ -140,6 +140,25 @@ async fn the_id_can_be_in_the_location() {
 }
 
 #[tokio::test]
+async fn no_hidden_field_is_told_where_the_backend_redirects_to() {
+    let app = app(&rules("")).await;
+    app.hooks.always(Script::answer(204, "", ""));
+    app.backend.always(Script::answer(
+        303,
+        "location: /thanks?id=7&card=4111&password=hush&x=1#card=4111\r\n",
+        "",
+    ));
+    let answer = app.post("/contact").form("a=1").page().send().await;
+    assert_eq!(
+        answer.headers_of("location"),
+        ["/thanks?id=7&card=4111&password=hush&x=1#card=4111"],
+        "the person goes where the backend says"
+    );
+    let call = told(&app).await;
+    assert_eq!(call["form_info"]["result"]["location"], "/thanks?id=7&x=1");
+}
+
+#[tokio::test]
 async fn what_is_saved_cannot_be_stopped() {
     let app = app(&rules("")).await;
     app.backend.always(Script::page(201, "made"));
