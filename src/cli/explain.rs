@@ -19,6 +19,7 @@ use crate::model::event::Event;
 use crate::rules::form::Absent;
 use crate::rules::form::ChainHook;
 use crate::rules::form::Form;
+use crate::rules::form::Query;
 use crate::rules::hook::Mode;
 use crate::rules::place::Place;
 use crate::rules::when::When;
@@ -120,6 +121,9 @@ fn facts(form: &Form, config: &Config) -> Vec<(&'static str, String)> {
         ("api", api(form)),
         ("on_conflict", form.on_conflict.word().to_owned()),
     ];
+    if form.query == Query::Apart {
+        facts.push(("query", "no field of it counts beside a body".to_owned()));
+    }
     if form.nested {
         facts.push((
             "nested",

@@ -137,6 +137,11 @@ fn call() -> Value {
         "properties": {
             "id": text, "title": maybe, "method": text, "path": text,
             "params": {"type": "object", "additionalProperties": {"type": "string"}},
+            "query": {
+                "type": "object",
+                "description": "The fields of the query beside the body, without hidden ones; only if there is a query.",
+                "additionalProperties": {"anyOf": [text, {"type": "array", "items": text}]},
+            },
             "content_type": maybe, "submitted_at": time, "submission_id": maybe, "result": result,
         },
     });

@@ -21,9 +21,11 @@ use crate::model::call::Meta;
 use crate::model::call::Occasion;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
+use crate::model::flat::Flat;
 use crate::model::hidden::Hidden;
 use crate::rules::form::Form;
 use crate::rules::person::UserSource;
+use crate::rules::recognise::query_pairs;
 
 /// What is known besides the request itself.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +89,7 @@ pub fn occasion(route: &Route, head: &Parts, doc: &Doc, known: Known<'_>) -> Occ
             method: head.method.as_str().to_owned(),
             path: head.uri.path().to_owned(),
             params: route.params.clone(),
+            query: query(route, head),
             content_type: text(header::CONTENT_TYPE),
             submitted_at: known.at,
             submission_id: None,
@@ -94,6 +97,19 @@ pub fn occasion(route: &Route, head: &Parts, doc: &Doc, known: Known<'_>) -> Occ
         },
         analytics: analytics(head, &cookies),
     }
+}
+
+/// The query's fields, where they are not the doc themselves.
+fn query(route: &Route, head: &Parts) -> Option<Doc> {
+    let query = head.uri.query().filter(|query| !query.is_empty())?;
+    if route.is_get {
+        return None;
+    }
+    let mut flat = Flat::new(&route.form.hidden, query.len());
+    for (name, value) in query_pairs(query) {
+        flat.push_text(&name, &value);
+    }
+    Some(flat.into())
 }
 
 fn text_of<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {

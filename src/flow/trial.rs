@@ -135,6 +135,7 @@ impl Trial {
                 method,
                 path,
                 params: sample.params.clone(),
+                query: None,
                 content_type: Some(content_type(&doc).to_owned()),
                 submitted_at: Timestamp::now(),
                 submission_id: None,

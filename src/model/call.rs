@@ -53,6 +53,8 @@ pub struct FormInfo {
     pub path: String,
     /// The path's `{name}` parts, decoded.
     pub params: Vec<(String, String)>,
+    /// The fields of the query beside the body, if there is one.
+    pub query: Option<Doc>,
     /// The body's content type, as it came.
     pub content_type: Option<String>,
     /// When the submission had arrived.
@@ -124,7 +126,7 @@ impl Occasion {
         self.meta.write_json(out, attempt);
         if named.event != Event::Load {
             out.extend_from_slice(b",\"form_info\":");
-            self.form.write_json(out);
+            self.form.write_json(out, only);
         }
         out.extend_from_slice(b",\"doc\":");
         doc.write_json(out, only);
@@ -158,7 +160,7 @@ impl Meta {
 }
 
 impl FormInfo {
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Vec<u8>, only: Option<&[String]>) {
         let mut object = Object::begin(out);
         object.text("id", &self.id);
         object.optional("title", self.title.as_deref());
@@ -170,6 +172,10 @@ impl FormInfo {
             params.text(name, value);
         }
         params.end();
+        if let Some(query) = &self.query {
+            let object = Object { out, first: false };
+            query.write_json(object.key("query"), only);
+        }
         let mut object = Object { out, first: false };
         object.optional("content_type", self.content_type.as_deref());
         object.time("submitted_at", self.submitted_at);

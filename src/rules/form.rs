@@ -41,6 +41,16 @@ pub enum Absent {
     Ignore,
 }
 
+/// How the backend takes a query beside a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Query {
+    /// Its fields may stand in for those of the body.
+    #[default]
+    Merged,
+    /// The form's fields are those of the body alone.
+    Apart,
+}
+
 /// `[form]` of one file, as far as it says something.
 #[derive(Debug, Default)]
 pub struct FormTable {
@@ -68,6 +78,7 @@ pub struct FormTable {
     absent: Option<Absent>,
     redirect_hosts: Vec<String>,
     api: Api,
+    query: Option<Query>,
     nested: Option<bool>,
     charset: Option<&'static Encoding>,
     doc_path: Option<Vec<String>>,
@@ -147,6 +158,8 @@ pub struct Form {
     pub redirect_hosts: Vec<String>,
     /// Proofs of API traffic.
     pub api: Api,
+    /// How the backend takes a query beside a body.
+    pub query: Query,
     /// Whether bracketed names are shown nested.
     pub nested: bool,
     /// The charset of submissions that do not say theirs.
@@ -226,6 +239,10 @@ impl FormTable {
             absent: table.word("absent", &absent),
             redirect_hosts: redirect_hosts(table),
             api: Api::read(table, folder),
+            query: table.word(
+                "query",
+                &[("merged", Query::Merged), ("apart", Query::Apart)],
+            ),
             nested: table.word("nested", &[("flat", false), ("brackets", true)]),
             charset: parsed(table, "charset", charset),
             doc_path: parsed(table, "doc_path", doc_path),
@@ -431,6 +448,7 @@ impl Form {
                     .collect(),
                 claim: own.api.claim.clone().or_else(|| all.api.claim.clone()),
             },
+            query: own.query.or(all.query).unwrap_or_default(),
             nested: own.nested.or(all.nested).unwrap_or(false),
             charset: own.charset.or(all.charset),
             doc_path: own

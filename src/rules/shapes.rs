@@ -145,6 +145,11 @@ pub static FORM: Shape = Shape {
             "Proofs by which a request is API traffic, which fires no hooks. Default: none.",
         ),
         key(
+            "query",
+            Kind::Word(&["merged", "apart"]),
+            "How the backend takes a query beside the form's own fields: merged with them (the default), so that a field may not have another value there, or apart, as the body alone counts.",
+        ),
+        key(
             "nested",
             Kind::Word(&["flat", "brackets"]),
             "Whether hooks see names such as `a[b][]` as they are (`flat`, the default) or as nested objects.",

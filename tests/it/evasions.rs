@@ -158,6 +158,25 @@ async fn gateway() -> App {
             ),
         )
         .rules(
+            "folded",
+            &format!(
+                "{}\n[fields.fee]\nmax = 10\ntype = \"number\"\n",
+                form("submit = \"POST /folded\"\ncase_insensitive = true").trim_end()
+            ),
+        )
+        .rules(
+            "noted",
+            &format!(
+                "{}fields = [\"fee\", \"tags[]\"]\n",
+                form("submit = \"POST /noted\"")
+            ),
+        )
+        .rules("routed", &form("submit = \"POST /routed?op=save\""))
+        .rules(
+            "apart",
+            &form("submit = \"POST /apart\"\nquery = \"apart\""),
+        )
+        .rules(
             "api",
             &form("submit = \"POST /api/contact\"\napi = { tokens = [\"file:Cargo.toml\"] }"),
         )
@@ -544,7 +563,58 @@ fn fields() -> Vec<Evasion> {
     for body in ["age=99", "age=1&age=99", "age=x"] {
         rows.push(post("/fields").form(body).refused(422));
     }
-    rows.push(post("/fields?age=99").form("age=12"));
+    // A backend that merges may take the query's value, whatever the form checks.
+    for target in [
+        "/fields?age=11",
+        "/fields?age=12&age=11",
+        "/fields?[age]=11",
+        "/fields?age[]=11",
+        "/fields?age[0]=11",
+        "/fields?%61ge=",
+    ] {
+        rows.push(post(target).form("age=12").refused(400));
+    }
+    for target in [
+        "/forms/contact?email=b",
+        "/forms/contact?.email=b&email=b",
+        "/forms/contact?email[]=b",
+        "/forms/contact?x;email=b",
+    ] {
+        rows.push(post(target).refused(400));
+    }
+    rows.push(
+        post("/forms/contact?email=b")
+            .sends("application/json", r#"{"email": "a"}"#)
+            .refused(400),
+    );
+    rows.push(post("/folded?FEE=2").form("fee=1").refused(400));
+    rows.push(post("/folded?FEE=1").form("fee=1"));
+    rows.push(post("/fields?age=12").form("age=12"));
+    rows.push(post("/fields?age=12&age[]=12&other=1").form("age=12"));
+    rows.push(post("/forms/contact?mail=b&user[id]=3"));
+    rows.push(post("/routed?op=save").form("op=view"));
+    rows.push(post("/routed?op=save&op=list").form("op=view").refused(400));
+    rows.push(post("/apart?email=b"));
+    // Names in brackets, and what hooks alone ask about.
+    for body in ["[age]=99", "[age][]=99", "age=1&[age]=99"] {
+        rows.push(post("/fields").form(body).refused(400));
+    }
+    for body in [
+        "fee[]=99",
+        "fee[0]=99",
+        "[fee]=99",
+        "fee=1&fee[x]=99",
+        "tags=1",
+        "tags[0]=1",
+    ] {
+        rows.push(post("/noted").form(body).refused(400));
+    }
+    rows.push(post("/noted").form("fee=1&tags[]=1&tags[]=2&free[]=1"));
+    rows.push(post("/noted?fee=1").form("email=a").refused(400));
+    for body in [r#"{"Fee": 99}"#, r#"{"a": 1, "FEE": 1}"#] {
+        rows.push(post("/folded").sends("application/json", body).refused(400));
+    }
+    rows.push(post("/folded").sends("application/json", r#"{"fee": 1, "Feet": 2}"#));
     rows
 }
 

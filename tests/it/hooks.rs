@@ -40,7 +40,7 @@ type = "integer"
         .await;
     app.hooks.always(Script::answer(204, "", ""));
     let answer = app
-        .post("/camps/lake%20side/enroll?utm_source=news&gclid=G1&card=1")
+        .post("/camps/lake%20side/enroll?utm_source=news&gclid=G1&card=4111")
         .header("x-user-id", "u-17")
         .header("cookie", "uid=s-1; _ga=GA1.2.111.222; _gid=GA1.2.3.4; _fbp=fb.1; _fbc=fb.2")
         .header("user-agent", "Browser/1 \"x\"")
@@ -72,7 +72,8 @@ type = "integer"
         },
         "form_info": {
             "id": "enrollment", "title": "Camp enrolment", "method": "POST", "path": "/camps/lake%20side/enroll",
-            "params": {"camp": "lake side"}, "content_type": "application/x-www-form-urlencoded",
+            "params": {"camp": "lake side"},
+            "query": {"utm_source": "news", "gclid": "G1"}, "content_type": "application/x-www-form-urlencoded",
             "submitted_at": null, "submission_id": null, "result": null,
         },
         "doc": {"email": "ana@example.org", "age": 12, "tag": ["a", "b"], "empty": "", "name": "Zoë \"Q\""},
