@@ -305,6 +305,9 @@ const LEAST_KEY: usize = 32;
 /// What the name of every variable begins with.
 const PREFIX: &str = "FORMGATE_";
 
+/// What the counter of connections can hold.
+const MAX_CONNECTIONS: usize = tokio::sync::Semaphore::MAX_PERMITS;
+
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -504,7 +507,7 @@ impl Config {
             self.note_sources(&table, lines);
             self.apply_top(&table, folder);
             if let Some(limits) = table.table("limits", &LIMITS) {
-                self.apply_limits(&limits);
+                self.apply_limits(&limits, folder);
             }
             if let Some(timeouts) = table.table("backend_timeouts", &BACKEND_TIMEOUTS) {
                 self.apply_timeouts(&timeouts);
@@ -596,7 +599,7 @@ impl Config {
         }
     }
 
-    fn apply_limits(&mut self, table: &Table<'_>) {
+    fn apply_limits(&mut self, table: &Table<'_>, folder: &Path) {
         let size = |name: &str| table.size(name).map(|placed| placed.value);
         let memory =
             |name: &str| size(name).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -620,7 +623,7 @@ impl Config {
         set(&mut self.intake.spool.above, size("spool_above"));
         set(
             &mut self.intake.spool.folder,
-            text(table, "spool_folder").map(PathBuf::from),
+            text(table, "spool_folder").map(|path| folder.join(path)),
         );
         set(&mut self.limits.body_pause, time("body_pause"));
         set(&mut self.limits.header_timeout, time("header_timeout"));
@@ -647,6 +650,13 @@ impl Config {
         // Names and values of a form stand in one text of at most 4 GiB, and can be longer there than in the body.
         if self.intake.limits.doc > 1 << 30 {
             table.complain("doc", "at most 1GiB of fields can be held", "");
+        }
+        if self.limits.connections > MAX_CONNECTIONS {
+            table.complain(
+                "connections",
+                "no machine has room for so many connections",
+                "write for example 10000",
+            );
         }
         if self.limits.connections == 0 {
             table.complain(

@@ -1,6 +1,7 @@
 //! The one exit: an answer in, a response out – JSON, a fragment or a page (protocol §6). Owns statuses, content
 //! types and the headers of everything the gateway says itself.
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -45,7 +46,9 @@ pub fn own_file(path: &str) -> Option<Response<Outgoing>> {
     if path != "/_formgate/formgate.css" {
         return None;
     }
-    let mut response = Response::new(Outgoing::from(plain::STYLESHEET.as_bytes().to_vec()));
+    let mut response = Response::new(Outgoing::from(Bytes::from_static(
+        plain::STYLESHEET.as_bytes(),
+    )));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

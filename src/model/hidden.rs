@@ -6,7 +6,8 @@ use serde_json::Value;
 /// The hidden field names of one form.
 ///
 /// A listed name hides the field of that name, and a field that has it as a bracketed or dotted part
-/// (`card_number` hides `payment[card_number]` and, in a JSON doc, any member so named at any depth).
+/// (`card_number` hides `payment[card_number]` and, in a JSON doc, any member so named at any depth). Letter case does
+/// not count: some backends read `Card` as `card`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hidden {
     names: Vec<Box<str>>,
@@ -64,7 +65,10 @@ impl Hidden {
 
     fn lists(&self, name: &str) -> bool {
         self.names.iter().any(|listed| {
-            **listed == *name || name.split(['[', ']', '.']).any(|part| part == &**listed)
+            listed.eq_ignore_ascii_case(name)
+                || name
+                    .split(['[', ']', '.'])
+                    .any(|part| part.eq_ignore_ascii_case(listed))
         })
     }
 }
@@ -170,6 +174,7 @@ mod tests {
         assert!(hidden.covers("card_number"));
         assert!(hidden.covers("payment[card_number]"));
         assert!(hidden.covers("payment.card_number"));
+        assert!(hidden.covers("Payment[Card_Number]"));
         assert!(!hidden.covers("card_number_hint"));
     }
 }

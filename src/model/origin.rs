@@ -1,4 +1,4 @@
-//! A server to talk to: scheme, host and port. Owns reading one from a URL; connecting is left to `net`.
+//! A server to talk to: scheme, host and port. Owns reading one from a URL; connecting is left to `wire`.
 
 use std::fmt;
 

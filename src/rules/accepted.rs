@@ -114,12 +114,6 @@ impl SubmissionId {
         Ok(Self::Location(regex))
     }
 
-    /// Whether the body must be read to find it.
-    #[must_use]
-    pub const fn needs_body(&self) -> bool {
-        matches!(self, Self::Body(_))
-    }
-
     /// Finds the id.
     #[must_use]
     pub fn find(&self, location: Option<&str>, body: Option<&Value>) -> Option<String> {

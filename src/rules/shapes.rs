@@ -87,7 +87,7 @@ pub static FORM: Shape = Shape {
         key(
             "case_insensitive",
             Kind::Flag,
-            "Match the routes in any letter case. Default: false.",
+            "For backends to which letter case means nothing: routes match in any, and fields that differ from a known one in nothing else are refused. Default: false.",
         ),
         key(
             "backend",
