@@ -94,16 +94,33 @@ pub fn complaints(complaints: &[Complaint], config: &Config) {
 /// Writes a field with the space before it, so that one that is left out leaves no gap.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let name = field.name();
+    let text = on_one_line(format!("{value:?}"));
     if name == "message" {
-        return write!(writer, "{value:?}");
+        return writer.write_str(&text);
     }
-    let text = format!("{value:?}");
     let says_no = matches!(name, "let_through" | "conflict" | "messages")
         && matches!(text.as_str(), "false" | "0");
     if says_no || SAID.contains(&name) {
         return Ok(());
     }
     write!(writer, " {name}={}", bare(&text))
+}
+
+/// A text that cannot be taken for another line of the log, nor change how a terminal shows it, whoever wrote it.
+fn on_one_line(text: String) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(breaks) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if breaks(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// A text without its quotes, where it has nothing in it that needs them.
@@ -114,4 +131,53 @@ fn bare(text: &str) -> &str {
     inner
         .filter(|inner| !inner.is_empty() && !inner.contains([' ', '"', '\\', '=']))
         .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    use std::sync::PoisonError;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_text_forges_another_line() {
+        let written = Written::default();
+        let to = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .with_ansi(false)
+            .fmt_fields(debug_fn(write_field))
+            .finish();
+        let foreign = "a\r\n2026 INFO forged\u{85}\u{1b}[2J\u{2028}é";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(shown = %foreign, text = foreign, "{foreign} says");
+        });
+        let all = written
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let all = String::from_utf8(all).expect("UTF-8");
+        let line = all.strip_suffix('\n').expect("a line");
+        let breaks = |c: char| c.is_control() || c == '\u{2028}';
+        assert!(!line.contains(breaks), "{line:?}");
+        assert!(line.contains("forged") && line.contains('é'), "{line:?}");
+    }
 }

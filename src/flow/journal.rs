@@ -96,8 +96,8 @@ pub fn debug(called: &Called) {
     let text = shortened(&debug.to_string(), MAX_DEBUG);
     tracing::debug!(
         target: "formgate::trail",
-        id = %job.id, hook = %job.hook, event = job.event.name(), form = %job.form, request_id = %job.request_id,
-        debug = %text,
+        id = %job.id, hook = job.hook.as_str(), event = job.event.name(), form = job.form.as_str(), request_id = %job.request_id,
+        debug = text.as_str(),
         "{} says: {text}", job.hook,
     );
 }
@@ -129,8 +129,8 @@ pub fn job(job: &Job, place: Option<&Place>) {
                 id = %job.id,
                 kind = job.kind.word(),
                 event = job.event.name(),
-                form = %job.form,
-                hook = %job.hook,
+                form = job.form.as_str(),
+                hook = job.hook.as_str(),
                 request_id = %job.request_id,
                 submission_id = job.submission_id.as_deref(),
                 url = %job.url,
