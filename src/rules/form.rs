@@ -1,6 +1,7 @@
 //! `[form]`: how one form's submissions are treated. Owns reading the table, and the [`Form`] that comes of it
 //! together with what `all-forms.toml` says; matching requests is left to [`crate::rules::recognise`].
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,14 +281,21 @@ pub fn hosts(table: &Table<'_>, name: &str) -> Vec<String> {
     let mut hosts = Vec::new();
     for placed in table.texts(name) {
         let host = placed.value.to_ascii_lowercase();
-        let (bare, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((_, after)) => ("", after),
-            None => host.split_once(':').unwrap_or((&host, "")),
+        let is_name = |host: &str| {
+            let mut bytes = host.bytes();
+            bytes.all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
         };
-        let good = bare
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        if host.is_empty() || !good || !port.is_empty() || host.contains("://") {
+        // An IPv6 address in the one form in which it is compared.
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let host = match inner.map(str::parse::<Ipv6Addr>) {
+            Some(Ok(address)) => format!("[{address}]"),
+            Some(Err(_)) => String::new(),
+            None if is_name(&host) => host,
+            None => String::new(),
+        };
+        if host.is_empty() {
             let message = format!("`{}` is not a host name", placed.value);
             let mend = "write \"forms.example.org\", without scheme, port and path";
             table.page().complain(placed.span, message, mend);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -31,19 +32,18 @@ pub static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-hos
 /// `x-request-id`.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers by which applications are told of another path or host than the request's own. A person's say would be a
-/// way around whatever was decided about the request's own.
-static OVERRIDES: [HeaderName; 10] = [
-    HeaderName::from_static("x-real-ip"),
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
+/// Headers by which applications are told of another path, host or person than the request's own. A stranger's say
+/// would be a way around whatever was decided about the request's own. Whole families are named in [`is_override`].
+const OVERRIDES: [&str; 9] = [
+    "x-real-ip",
+    "forwarded",
+    "x-forwarded",
+    "x-envoy-original-path",
+    "x-waws-unencoded-url",
+    "x-script-name",
+    "script-name",
+    "path-info",
+    "x-host",
 ];
 
 /// Who is at the other end of a connection.
@@ -130,6 +130,9 @@ impl Arrival {
         let trailers = hop::has_token(&head.headers, &header::TE, "trailers");
         hop::strip(&mut head.headers);
         remove_pretences(&mut head.headers, peer.trusted);
+        if peer.trusted {
+            believe_the_nearest(&mut head.headers);
+        }
         head.headers.remove(header::EXPECT);
         let early = early.filter(|_| head.version == Version::HTTP_11);
         Ok(Box::new(Self {
@@ -160,10 +163,7 @@ impl Arrival {
     /// The host and port that the person asked for, lower case: what a trusted proxy says, else `host`.
     #[must_use]
     pub fn authority(&self) -> String {
-        let said = self
-            .said(&FORWARDED_HOST)
-            .and_then(|hosts| hosts.split(',').next())
-            .map(str::trim);
+        let said = self.said(&FORWARDED_HOST);
         said.or_else(|| self.header(header::HOST))
             .unwrap_or_default()
             .to_ascii_lowercase()
@@ -181,10 +181,8 @@ impl Arrival {
     /// Whether the person's own connection is TLS, as far as is known.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.said(&FORWARDED_PROTO).map_or(self.peer.tls, |protos| {
-            let first = protos.split(',').next().unwrap_or_default();
-            first.trim().eq_ignore_ascii_case("https")
-        })
+        let said = self.said(&FORWARDED_PROTO);
+        said.map_or(self.peer.tls, |proto| proto.eq_ignore_ascii_case("https"))
     }
 
     /// The person's address: the last one that a trusted proxy vouches for.
@@ -272,13 +270,18 @@ fn address(text: &str) -> Option<IpAddr> {
         .ok()
 }
 
-/// A `host` value without its port, lower case, without a dot at its end.
+/// A `host` value without its port, lower case, without a dot at its end; an IPv6 address in brackets, in the one form
+/// that it is written in.
 #[must_use]
 pub fn host_name(value: &str) -> Cow<'_, str> {
-    let bare = match value.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => value.split(':').next().unwrap_or_default(),
-    };
+    if let Some(rest) = value.strip_prefix('[') {
+        let inner = rest.split(']').next().unwrap_or_default();
+        let address = inner.parse::<Ipv6Addr>();
+        return address.map_or(Cow::Borrowed(""), |address| {
+            Cow::Owned(format!("[{address}]"))
+        });
+    }
+    let bare = value.split(':').next().unwrap_or_default();
     let bare = bare.trim_end_matches('.');
     if bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(bare.to_ascii_lowercase())
@@ -364,20 +367,54 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header is one of those, by its name. What every request is told anew is not: `x-forwarded-for`, `-proto`
+/// and `-host`.
+fn is_override(name: &HeaderName) -> bool {
+    const FAMILIES: [&str; 4] = ["x-forwarded-", "x-original-", "x-rewrite-", "x-http-host-"];
+    let text = name.as_str();
+    text.starts_with(['f', 'p', 's', 'x'])
+        && (OVERRIDES.contains(&text)
+            || (FAMILIES.iter().any(|family| text.starts_with(family))
+                && ![&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED_HOST].contains(&name)))
+}
+
 /// Takes off headers whose names have more than letters, digits and hyphens: many applications see `_` and others
 /// as a hyphen, so that `x_forwarded_for` would pass for what only the gateway says. And what only those who are
-/// trusted may say.
+/// trusted may say. `proxy` nobody may: CGI hands it to programs as the proxy they are to use.
 fn remove_pretences(headers: &mut HeaderMap, trusted: bool) {
     let goes = |name: &&HeaderName| {
         let text = name.as_str();
         let mut bytes = text.bytes();
         let usual = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let other = || text.starts_with(['f', 'x']) && OVERRIDES.contains(name);
-        !usual || (!trusted && other())
+        !usual || text == "proxy" || (!trusted && is_override(name))
     };
     let gone: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
     for name in gone {
         headers.remove(name);
+    }
+}
+
+/// Keeps of what a chain of proxies said only what the last of them did, the one that is trusted. Proxies add to the
+/// end, so that everything before may be a stranger's; and the backend must not take another word for the truth than
+/// the gateway did.
+fn believe_the_nearest(headers: &mut HeaderMap) {
+    let is_proto = |proto: &[u8]| !proto.is_empty() && proto.iter().all(u8::is_ascii_alphabetic);
+    let is_name = |host: &[u8]| !host.is_empty() && is_host(host);
+    nearest(headers, &FORWARDED_PROTO, is_proto);
+    nearest(headers, &FORWARDED_HOST, is_name);
+}
+
+/// Keeps the last word of a header; none if it is not good.
+fn nearest(headers: &mut HeaderMap, name: &HeaderName, is_good: impl Fn(&[u8]) -> bool) {
+    let Some(last) = headers.get_all(name).iter().next_back() else {
+        return;
+    };
+    let word = last.as_bytes().rsplit(|byte| *byte == b',').next();
+    let word = word.unwrap_or_default().trim_ascii();
+    let word = Some(word).filter(|word| is_good(word));
+    match word.and_then(|word| HeaderValue::from_bytes(word).ok()) {
+        Some(word) => drop(headers.insert(name, word)),
+        None => drop(headers.remove(name)),
     }
 }
 
@@ -441,8 +478,9 @@ fn is_host(host: &[u8]) -> bool {
         return false;
     };
     let good_name = match name {
-        [b'[', inner @ .., b']'] => std::str::from_utf8(inner)
-            .is_ok_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()),
+        [b'[', inner @ .., b']'] => {
+            std::str::from_utf8(inner).is_ok_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+        }
         // Internet names, and the underscores of internal ones.
         _ => name
             .iter()
@@ -465,7 +503,8 @@ mod tests {
         for (value, name) in [
             ("Forms.Example.org:8080", "forms.example.org"),
             ("forms.example.org.", "forms.example.org"),
-            ("[::1]:8080", "::1"),
+            ("[::1]:8080", "[::1]"),
+            ("[2001:DB8:0:0::1]", "[2001:db8::1]"),
             ("", ""),
         ] {
             assert_eq!(host_name(value), name);

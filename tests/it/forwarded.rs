@@ -18,7 +18,7 @@ url = "HOOK/check"
 "#;
 
 /// What somebody says who speaks for others, or pretends to.
-const SAID: [(&str, &str); 14] = [
+const SAID: [(&str, &str); 26] = [
     ("x-forwarded-for", "203.0.113.9"),
     ("x-forwarded-for", "198.51.100.7, 127.0.0.9"),
     ("x-forwarded-proto", "https"),
@@ -29,6 +29,18 @@ const SAID: [(&str, &str); 14] = [
     ("x-forwarded-prefix", "/app"),
     ("x-original-url", "/contact"),
     ("x-rewrite-url", "/contact"),
+    ("x-forwarded-uri", "/contact"),
+    ("x-forwarded-method", "POST"),
+    ("x-original-uri", "/contact"),
+    ("x-original-host", "other.example.org"),
+    ("x-envoy-original-path", "/contact"),
+    ("x-waws-unencoded-url", "/contact"),
+    ("x-script-name", "/app"),
+    ("script-name", "/app"),
+    ("path-info", "/contact"),
+    ("x-host", "other.example.org"),
+    ("x-http-host-override", "other.example.org"),
+    ("proxy", "http://evil.example"),
     ("via", "1.1 nearby"),
     ("via", "1.0 far"),
     ("x_forwarded_for", "203.0.113.9"),
@@ -75,6 +87,18 @@ async fn a_strangers_word_about_others_is_not_passed_on() {
             "x-forwarded-prefix",
             "x-original-url",
             "x-rewrite-url",
+            "x-forwarded-uri",
+            "x-forwarded-method",
+            "x-original-uri",
+            "x-original-host",
+            "x-envoy-original-path",
+            "x-waws-unencoded-url",
+            "x-script-name",
+            "script-name",
+            "path-info",
+            "x-host",
+            "x-http-host-override",
+            "proxy",
             "x_forwarded_for",
         ] {
             assert_eq!(sent.header(name), None, "{name}");
@@ -96,7 +120,9 @@ async fn a_trusted_proxys_word_is_passed_on_and_added_to() {
     assert_eq!(sent.header("x-real-ip"), Some("203.0.113.9"));
     assert_eq!(sent.header("forwarded"), Some("for=203.0.113.9"));
     assert_eq!(sent.header("x-forwarded-prefix"), Some("/app"));
+    assert_eq!(sent.header("x-forwarded-uri"), Some("/contact"));
     assert_eq!(sent.header("x_forwarded_for"), None, "not even from them");
+    assert_eq!(sent.header("proxy"), None, "not even from them");
 }
 
 #[tokio::test]
@@ -130,5 +156,61 @@ async fn addresses_that_are_none_end_the_chain() {
         let ask = app.post("/contact").form("a=b");
         ask.header("x-forwarded-for", said).send().await;
         assert_eq!(app.hooks.only().json()["meta_info"]["ip"], ip, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_hosts_and_protocols_the_nearest_proxys_is_believed() {
+    let rules = format!("{CONTACT}\n").replace("[form]", "[form]\nhosts = [\"forms.example.org\"]");
+    let host = |lines: &[&'static str]| {
+        let lines = lines.iter();
+        lines
+            .map(|line| ("x-forwarded-host", *line))
+            .collect::<Vec<_>>()
+    };
+    for (said, status, host) in [
+        (host(&["other.example.org, forms.example.org"]), 422, None),
+        (host(&["other.example.org", "forms.example.org"]), 422, None),
+        (host(&["other.example.org,,"]), 422, None),
+        (
+            host(&["forms.example.org, other.example.org"]),
+            200,
+            Some("other.example.org"),
+        ),
+        (host(&["a/b"]), 422, None),
+        (Vec::new(), 422, None),
+    ] {
+        let app = site()
+            .rules("contact", &rules)
+            .configure(|config| config.hosts = vec!["other.example.org".to_owned()])
+            .trusting()
+            .start()
+            .await;
+        app.hooks
+            .reply(&json!({"msg": "No.", "msg_type": "error", "focus_on": "a"}));
+        let mut ask = app.post("/contact").form("a=b");
+        for (name, value) in &said {
+            ask = ask.header(name, value);
+        }
+        assert_eq!(ask.send().await.status, status, "{said:?}");
+        if let Some(host) = host {
+            let sent = app.backend.only();
+            assert_eq!(sent.headers_of("x-forwarded-host"), [host], "{said:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_backend_is_told_one_protocol() {
+    let app = site().trusting().start().await;
+    for (said, told) in [
+        ("https, http", "http"),
+        ("http,HTTPS", "HTTPS"),
+        ("a b", "http"),
+    ] {
+        let ask = app.get("/a").header("x-forwarded-proto", said);
+        assert_eq!(ask.send().await.status, 200);
+        let sent = app.backend.received().pop().expect("a request");
+        assert_eq!(sent.headers_of("x-forwarded-proto"), [told], "{said}");
     }
 }

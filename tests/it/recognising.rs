@@ -260,3 +260,17 @@ async fn everything_on_a_forms_path_goes_to_the_forms_own_backend() {
     app.get("/elsewhere").send().await;
     assert_eq!(app.backend.count(), 1);
 }
+
+#[tokio::test]
+async fn a_form_can_be_served_on_an_address_of_ipv6() {
+    let rules = "[form]\nsubmit = \"POST /contact\"\nhosts = [\"[0:0::1]\"]\n[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\n";
+    let app = site().rules("contact", rules).start().await;
+    app.hooks.always(Script::answer(204, "", ""));
+    for (host, status) in [("[::1]:8080", 200), ("[::1]", 200), ("[::2]", 421)] {
+        let request = format!(
+            "POST /contact HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 3\r\n\r\na=b"
+        );
+        assert_eq!(app.send(request).await.status, status, "{host}");
+    }
+    assert_eq!(app.hooks.count(), 2);
+}
