@@ -261,7 +261,26 @@ impl Reading {
                 format!("$.jdoc.{field}"),
                 format!("{}; {text}", kind_of(value)),
             );
+        } else if holds_great_number(value) {
+            self.fault(
+                format!("$.jdoc.{field}"),
+                "a number over 64 bits would lose digits; write it as a string",
+            );
         }
+    }
+}
+
+/// Whether a number in a value is too great to be held digit by digit.
+fn holds_great_number(value: &Value) -> bool {
+    // Whole numbers of 64 bits are held as they are; what is beyond them, only roughly.
+    const GREAT: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().is_some_and(|number| number.abs() >= GREAT)
+        }
+        Value::Array(list) => list.iter().any(holds_great_number),
+        Value::Object(members) => members.values().any(holds_great_number),
+        Value::Number(_) | Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
@@ -380,6 +399,11 @@ mod tests {
                 json!({"jdoc": {"a": [[1]]}}),
                 "$.jdoc.a",
                 "a list; a form's field takes",
+            ),
+            (
+                json!({"jdoc": {"a": ["b", 1e30]}}),
+                "$.jdoc.a",
+                "a number over 64 bits would lose digits; write it as a string",
             ),
             (
                 json!({"redirect": "//evil"}),

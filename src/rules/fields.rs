@@ -252,6 +252,10 @@ impl FieldRule {
         if self.kind == FieldType::List {
             self.check_count(filled.len())?;
         }
+        if filled.len() < count && self.minds_empty(doc) {
+            let why = self.kind.read("").err();
+            return Err(self.refuse(why.unwrap_or("Fill in this field.")));
+        }
         let typed: Result<Vec<Typed>, Box<Reply>> =
             filled.iter().map(|item| self.check_item(item)).collect();
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
@@ -260,6 +264,27 @@ impl FieldRule {
             // Beside an empty value the others stay as they are: which one counts is the backend's choice.
             _ => values.filter(|values| values.len() == count),
         })
+    }
+
+    /// Whether an empty value beside others is one too many: a form sends one value here, and the backend may take the
+    /// first or the last. Lists and names that end in `[]` have any number; before a check box comes its empty fallback.
+    fn minds_empty(&self, doc: &Doc) -> bool {
+        let Doc::Flat(flat) = doc else {
+            return false;
+        };
+        if self.name.ends_with("[]") {
+            return false;
+        }
+        match self.kind {
+            FieldType::List | FieldType::File => false,
+            FieldType::String => self.required,
+            FieldType::Boolean => flat.items(&self.name).last().is_some_and(is_empty),
+            FieldType::Integer
+            | FieldType::Number
+            | FieldType::Date
+            | FieldType::Email
+            | FieldType::Url => true,
+        }
     }
 
     fn check_item(&self, item: &Item<'_>) -> Result<Typed, Box<Reply>> {
@@ -569,6 +594,38 @@ mod tests {
             check("required = true\nmsg = 'Please!'", &[]),
             Err("Please!".to_owned())
         );
+    }
+
+    #[test]
+    fn an_empty_value_beside_others_counts_where_one_is_expected() {
+        for (toml, values) in [
+            ("type = 'integer'", ["1", ""]),
+            ("type = 'integer'", ["", "1"]),
+            ("type = 'number'", ["", "1"]),
+            ("type = 'date'", ["2026-11-20", ""]),
+            ("type = 'email'", ["", "a@b"]),
+            ("type = 'url'", ["https://a", ""]),
+            ("required = true", ["x", ""]),
+            ("required = true", ["", "x"]),
+            ("type = 'boolean'", ["1", ""]),
+        ] {
+            assert!(check(toml, &values).is_err(), "{toml}: {values:?}");
+        }
+        for (toml, values) in [
+            ("type = 'boolean'", ["0", "1"]),
+            ("type = 'boolean'", ["", "1"]),
+            ("type = 'list'\nrequired = true", ["", "x"]),
+            ("pattern = 'x'", ["", "x"]),
+            ("type = 'integer'", ["", ""]),
+        ] {
+            assert!(check(toml, &values).is_ok(), "{toml}: {values:?}");
+        }
+        let mut tags = rule("required = true").expect("good");
+        tags.name = "f[]".to_owned();
+        let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
+        flat.push_text("f[]", "");
+        flat.push_text("f[]", "x");
+        assert!(tags.check(&Doc::from(flat)).is_ok());
     }
 
     #[test]

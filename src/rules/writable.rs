@@ -13,6 +13,7 @@ use crate::model::reply::Reply;
 use crate::model::reply_table::Reading;
 use crate::rules::form::Absent;
 use crate::rules::form::Form;
+use crate::rules::recognise::lenient;
 
 /// Why a field is not changed.
 enum Refusal {
@@ -139,13 +140,18 @@ impl Judge<'_> {
         if matches!(self.doc, Doc::Json(json) if !json.value().is_object()) {
             return Some(Refusal::NotWritable(NO_OBJECT));
         }
-        if path.iter().any(|part| hidden.covers(part)) || self.is_hidden_whole(path) {
+        let is_hidden = |part: &String| hidden.covers(part) || self.is_read_as_hidden(part);
+        if path.iter().any(is_hidden) || self.is_hidden_whole(path) {
             return Some(Refusal::NotWritable(HIDDEN));
         }
         if self.holds_file(path) {
             return Some(Refusal::File);
         }
-        if self.holds_hidden(path) || is_forbidden_inside(value, hidden) {
+        let read_as_hidden = |name: &str| self.is_read_as_hidden(name);
+        if self.holds_hidden(path)
+            || is_forbidden_inside(value, hidden)
+            || names_inside(value, &read_as_hidden)
+        {
             return Some(Refusal::NotWritable(HOLDS_HIDDEN));
         }
         let unlisted = match &self.form.writable {
@@ -157,6 +163,18 @@ impl Judge<'_> {
         let ignores = self.form.absent == Absent::Ignore && self.event == Event::Preprocess;
         let ignored = (ignores && !self.exists(path)).then_some(ABSENT);
         unlisted.or(ignored).map(Refusal::NotWritable)
+    }
+
+    /// Whether some backend would read a hidden field's name here, as it would in a request: ` card`, `[card]`, and
+    /// `CARD` where letter case means nothing.
+    fn is_read_as_hidden(&self, name: &str) -> bool {
+        let hidden = &self.form.hidden;
+        let read = lenient(name);
+        let folded = |part: &str| {
+            let mut names = hidden.names();
+            self.form.case_insensitive && names.any(|known| known.eq_ignore_ascii_case(part))
+        };
+        hidden.covers(&read) || folded(&read) || read.split(['[', ']', '.']).any(folded)
     }
 
     /// Whether the name as a whole is hidden (`user.password` has its dot in one part).
@@ -229,9 +247,11 @@ fn names_inside(value: &Value, is: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Names that frameworks keep for themselves: `_method`, `user[_destroy]`, `user._csrf`.
+/// Names that frameworks keep for themselves: `_method`, `user[_destroy]`, `user._csrf`, also as lenient backends read
+/// them: `.method`, `[_method]`.
 fn is_internal(name: &str) -> bool {
-    name.split('.').any(|part| part.starts_with('_'))
+    let starts = |part: &str| part.starts_with('_');
+    name.split('.').any(starts) || lenient(name).split(['[', ']']).any(starts)
 }
 
 /// A listed name covers what lies below it; a part can be listed as `address[city]` or `address.city`.
@@ -355,6 +375,31 @@ mod tests {
                 let found = admitted(&form, &doc, jdoc.clone());
                 assert_eq!(found, (left, warnings, faults), "{jdoc} {nested}");
             }
+        }
+    }
+
+    #[test]
+    fn names_that_a_backend_reads_as_protected_ones_are_protected_too() {
+        let keys = "hidden = ['card', 'bank_id']\ncsrf = ['tok']\n";
+        for (keys, more) in [
+            (keys.to_owned(), json!({})),
+            (
+                format!("{keys}case_insensitive = true"),
+                json!({"Tok": 1, "CARD": 1, "pay[Card]": 1, "a": {"CARD": 1}}),
+            ),
+        ] {
+            let form = form(&keys);
+            let doc = flat(&form, &["tok", "card", "city"]);
+            let mut jdoc = json!({" tok": 1, ".method": 1, "[_method]": 1, " card": 1, "[card]": 1,
+                "card\u{0}x": 1, "bank.id": 1, " _x": 1, "a": {" card": 1}});
+            let (Value::Object(all), Value::Object(more)) = (&mut jdoc, more) else {
+                unreachable!()
+            };
+            all.extend(more);
+            let count = all.len();
+            assert_eq!(admitted(&form, &doc, jdoc), (json!({}), count, 0), "{keys}");
+            let fine = json!({"town": 1, "my.city": 1, "discard": 1});
+            assert_eq!(admitted(&form, &doc, fine.clone()), (fine, 3, 0), "{keys}");
         }
     }
 

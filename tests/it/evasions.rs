@@ -276,8 +276,22 @@ fn paths() -> Vec<Evasion> {
         .map(|target| post(target).refused(400)),
     );
     rows.push(post("/forms\\contact").refused(400));
-    // Backends that resolve nothing take them for a parameter's value.
+    // What begins with two slashes names a host for some.
     for target in [
+        "//x/forms/contact",
+        "///x/forms//contact/",
+        "//x:80/camps/a/enroll",
+        "/\\x/forms/contact",
+        "/\\x\\forms/contact",
+    ] {
+        rows.push(post(target).refused(400));
+    }
+    rows
+}
+
+/// Backends that resolve nothing take dots and empty segments for a parameter's value.
+fn literal_paths() -> Vec<Evasion> {
+    [
         "/camps/../enroll",
         "/camps/./enroll",
         "/camps/%2e%2e/enroll",
@@ -291,20 +305,10 @@ fn paths() -> Vec<Evasion> {
         "/d/.",
         "/d/;x",
         "/d//",
-    ] {
-        rows.push(post(target).refused(400));
-    }
-    // What begins with two slashes names a host for some.
-    for target in [
-        "//x/forms/contact",
-        "///x/forms//contact/",
-        "//x:80/camps/a/enroll",
-        "/\\x/forms/contact",
-        "/\\x\\forms/contact",
-    ] {
-        rows.push(post(target).refused(400));
-    }
-    rows
+    ]
+    .into_iter()
+    .map(|target| post(target).refused(400))
+    .collect()
 }
 
 fn methods() -> Vec<Evasion> {
@@ -561,7 +565,13 @@ fn fields() -> Vec<Evasion> {
     ] {
         rows.push(post("/fields").form(body).refused(400));
     }
-    for body in ["age=99", "age=1&age=99", "age=x"] {
+    for body in [
+        "age=99",
+        "age=1&age=99",
+        "age=x",
+        "age=1&age=",
+        "age=&age=1",
+    ] {
         rows.push(post("/fields").form(body).refused(422));
     }
     // A backend that merges may take the query's value, whatever the form checks.
@@ -695,6 +705,7 @@ fn hosts_and_claims() -> Vec<Evasion> {
 fn all() -> Vec<Evasion> {
     let groups = [
         paths(),
+        literal_paths(),
         methods(),
         routed_by_fields(),
         bodies(),

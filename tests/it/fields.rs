@@ -160,6 +160,11 @@ msg = "Please agree."
         ),
         ("agree=on&age=12&age=13", json!({})),
         (
+            "agree=on&age=12&age=",
+            json!({"age": "Enter a whole number."}),
+        ),
+        ("agree=&agree=on", json!({"agree": "Please agree."})),
+        (
             "age=x",
             json!({"age": "Enter a whole number.", "agree": "Please agree."}),
         ),
@@ -176,8 +181,8 @@ msg = "Please agree."
         doc(&app),
         json!({"agree": "on", "tag": ["b", "a"], "age": 12})
     );
-    submit(&app, "agree=on&age=12&age=&tag=&tag=a&tag=b").await;
-    let expected = json!({"agree": "on", "age": ["12", ""], "tag": ["a", "b"]});
+    submit(&app, "agree=on&age=12&age=13&tag=&tag=a&tag=b").await;
+    let expected = json!({"agree": "on", "age": [12, 13], "tag": ["a", "b"]});
     assert_eq!(
         doc(&app),
         expected,
