@@ -149,7 +149,7 @@ fn call() -> Value {
 fn condition(bencher: Bencher<'_, '_>, expression: &str) {
     let condition = Condition::compile(expression).expect("good");
     let call = call();
-    bencher.bench_local(|| condition.holds(black_box(&call)));
+    bencher.bench_local(|| condition.holds(black_box(&call), &[]));
 }
 
 #[divan::bench(args = [1, 10])]

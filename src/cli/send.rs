@@ -246,10 +246,10 @@ impl<'a> Call<'a> {
         let took = began.elapsed();
         let (reading, failed) = judge(&heard, ask);
         let applies = self.rule.when.is_always()
-            || self
-                .rule
-                .when
-                .applies(&serde_json::from_slice(&sent).unwrap_or_default());
+            || self.rule.when.applies(
+                &serde_json::from_slice(&sent).unwrap_or_default(),
+                self.form.lists(),
+            );
         let said = self.answer(&reading, failed, &doc);
         Ok(Report {
             call: self,

@@ -163,9 +163,10 @@ fn due<'h>(
         let hook = &chained.hook;
         let applies = hook.mode != Mode::Off
             && (hook.when.is_always()
-                || hook
-                    .when
-                    .applies(call.get_or_insert_with(|| asked.to_value(doc))));
+                || hook.when.applies(
+                    call.get_or_insert_with(|| asked.to_value(doc)),
+                    asked.route.form.lists(),
+                ));
         let how = match (applies, hook.mode) {
             (true, Mode::Shadow) => "is called in shadow: its reply is recorded, not applied",
             (true, _) => "is called",

@@ -78,7 +78,7 @@ impl Local<'_, '_> {
         // Each rule sees what those before it changed.
         let call = self.call.take();
         let call = call.unwrap_or_else(|| self.asked.to_value(self.doc));
-        if rule.when.applies(&call) {
+        if rule.when.applies(&call, self.asked.route.form.lists()) {
             self.reply(rule, call);
         } else {
             self.call = Some(call);

@@ -38,9 +38,11 @@ fn check_names(form: &Form, doc: &Doc) -> Result<(), Rejected> {
     }
     let found = match doc {
         Doc::Flat(flat) => {
-            let has_lists = form.known_fields().any(|known| known.contains('['));
+            let has_odd_names = form
+                .known_fields()
+                .any(|known| known.contains(['[', ' ', '.']));
             let mut names = flat.fields().map(|(name, _)| name);
-            names.find_map(|name| Some((name, taken_for(form, name, has_lists)?)))
+            names.find_map(|name| Some((name, taken_for(form, name, has_odd_names)?)))
         }
         // The names of a JSON body mean what they say, but for letter case.
         Doc::Json(json) if form.case_insensitive => {
@@ -64,9 +66,9 @@ fn check_names(form: &Form, doc: &Doc) -> Result<(), Rejected> {
 }
 
 /// The known field that some backend would read this one as.
-fn taken_for<'f>(form: &'f Form, name: &str, has_lists: bool) -> Option<&'f str> {
+fn taken_for<'f>(form: &'f Form, name: &str, has_odd_names: bool) -> Option<&'f str> {
     let is_plain = !form.case_insensitive
-        && !has_lists
+        && !has_odd_names
         && !name.contains(['[', ' ', '.', '\0', '\t', '\r', '\n']);
     if is_plain || form.known_fields().any(|known| known == name) {
         return None;

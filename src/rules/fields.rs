@@ -24,6 +24,8 @@ pub struct FieldRule {
     pub place: Place,
     required: bool,
     kind: FieldType,
+    /// Whether the type was written, and is of one value.
+    takes_one: bool,
     pattern: Option<Regex>,
     minlength: Option<u64>,
     maxlength: Option<u64>,
@@ -74,6 +76,7 @@ impl FieldRule {
             place: Place::on(table.page(), &table.span()),
             required: table.flag("required").unwrap_or(false),
             kind,
+            takes_one: table.has("type") && takes_one(name, kind),
             pattern: pattern.map(|placed| placed.value),
             minlength: table.count("minlength").map(|placed| placed.value),
             maxlength: table.count("maxlength").map(|placed| placed.value),
@@ -97,6 +100,12 @@ impl FieldRule {
     #[must_use]
     pub const fn is_number(&self) -> bool {
         matches!(self.kind, FieldType::Integer | FieldType::Number)
+    }
+
+    /// Whether the field is a list in the doc, even if it has one value.
+    #[must_use]
+    pub const fn is_list(&self) -> bool {
+        matches!(self.kind, FieldType::List)
     }
 
     fn lint(&self, table: &Table<'_>) {
@@ -256,6 +265,10 @@ impl FieldRule {
             let why = self.kind.read("").err();
             return Err(self.refuse(why.unwrap_or("Fill in this field.")));
         }
+        // Which of several counts is the backend's choice, so none could be judged.
+        if self.takes_one && (count > 1 || is_list(doc, &self.name)) {
+            return Err(self.refuse("Give one value."));
+        }
         let typed: Result<Vec<Typed>, Box<Reply>> =
             filled.iter().map(|item| self.check_item(item)).collect();
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
@@ -396,6 +409,12 @@ impl Normalize {
             Self::Uppercase => text.to_uppercase(),
         }
     }
+}
+
+/// Whether a field of this type has one value. Not a file input, which may be `multiple`; nor a check box, as many
+/// frameworks put a hidden `0` before its `1`; nor a name that says that it has several.
+fn takes_one(name: &str, kind: FieldType) -> bool {
+    !name.ends_with("[]") && !matches!(kind, FieldType::List | FieldType::File | FieldType::Boolean)
 }
 
 fn bound(table: &Table<'_>, name: &str, kind: FieldType) -> Option<Typed> {
@@ -586,6 +605,15 @@ mod tests {
             Ok(Some(vec![false.into()]))
         );
         assert_eq!(check("", &["x"]), Ok(None));
+        for toml in ["type = 'integer'", "type = 'date'", "type = 'string'"] {
+            let values = ["2026", "2026"];
+            assert_eq!(check(toml, &values), Err("Give one value.".to_owned()));
+        }
+        assert_eq!(
+            check("type = 'boolean'", &["0", "1"]),
+            Ok(Some(vec![false.into(), true.into()]))
+        );
+        assert_eq!(check("maxlength = 1", &["a", "b"]), Ok(None));
         assert_eq!(
             check("type = 'list'\nmin = 2", &["a"]),
             Err("Choose at least 2.".to_owned())

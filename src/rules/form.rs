@@ -25,6 +25,7 @@ use crate::rules::person::UserSource;
 use crate::rules::place::Place;
 use crate::rules::route::Route;
 use crate::rules::shapes::API;
+use crate::rules::when::When;
 use crate::source::secret;
 use crate::source::table::Placed;
 use crate::source::table::Table;
@@ -180,6 +181,7 @@ pub struct Form {
     /// What is checked without a network: what all forms have in common, then the form's own.
     pub checks: [Checks; 2],
     hooks: [Vec<ChainHook>; 3],
+    lists: Vec<String>,
 }
 
 /// What one file has checked without a network.
@@ -477,6 +479,7 @@ impl Form {
                 rules: part.rules.clone(),
             }),
             hooks: Default::default(),
+            lists: lists(all_part, part),
         }
     }
 
@@ -509,7 +512,8 @@ impl Form {
         fields.map(AsRef::as_ref)
     }
 
-    /// The names of fields that somebody asks about before a submission goes on: constraints, and `fields` of hooks.
+    /// The names of fields that somebody asks about before a submission goes on: constraints, conditions of rules and
+    /// hooks, and `fields` of hooks.
     pub fn known_fields(&self) -> impl Iterator<Item = &str> {
         let asked = self
             .hooks(Event::Preprocess)
@@ -517,7 +521,24 @@ impl Form {
             .filter_map(|chained| chained.hook.fields.as_deref())
             .flatten();
         let checked = self.fields().map(|rule| rule.name.as_str());
-        checked.chain(asked.map(String::as_str))
+        checked
+            .chain(self.compared_fields())
+            .chain(asked.map(String::as_str))
+    }
+
+    /// The names of fields that conditions ask about before a submission goes on.
+    pub fn compared_fields(&self) -> impl Iterator<Item = &str> {
+        let hooks = self.hooks(Event::Preprocess).iter();
+        let hooks = hooks.map(|chained| &chained.hook.when);
+        let rules = self.rules(Event::Preprocess).map(|rule| &rule.when);
+        let names = rules.chain(hooks).flat_map(When::fields);
+        names.map(String::as_str)
+    }
+
+    /// Fields that are lists by their type.
+    #[must_use]
+    pub fn lists(&self) -> &[String] {
+        &self.lists
     }
 
     /// Whether anybody is asked about an event.
@@ -527,6 +548,12 @@ impl Form {
             || self.rules(event).next().is_some()
             || (event == Event::Preprocess && self.fields().next().is_some())
     }
+}
+
+fn lists(all: &Part, own: &Part) -> Vec<String> {
+    let rules = all.fields.iter().chain(&own.fields);
+    let lists = rules.filter(|rule| rule.is_list());
+    lists.map(|rule| rule.name.clone()).collect()
 }
 
 /// Routes as they were written.

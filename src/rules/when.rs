@@ -22,6 +22,7 @@ pub struct When {
     matches: Vec<(Path, Regex)>,
     written: Vec<String>,
     numbers: Vec<(String, Range<usize>)>,
+    fields: Vec<String>,
 }
 
 impl When {
@@ -40,6 +41,7 @@ impl When {
                     when.numbers = numbers
                         .map(|(name, span)| (name, place_in(table, &text, span)))
                         .collect();
+                    when.fields = condition.fields();
                     when.condition = Some(condition);
                 }
                 Err(fault) => complain(table, &text, &fault, "`when`"),
@@ -74,6 +76,7 @@ impl When {
             match both {
                 Ok((compiled, regex)) => {
                     self.written.push(format!("{path} ~ {regex}"));
+                    self.fields.extend(compiled.field().map(str::to_owned));
                     self.matches.push((compiled, regex));
                 }
                 Err(why) => {
@@ -91,15 +94,23 @@ impl When {
         self.condition.is_none() && self.matches.is_empty()
     }
 
-    /// Whether it applies to `call`. A call too large to tell is one it applies to: when in doubt, ask.
+    /// The fields that it asks about by name.
     #[must_use]
-    pub fn applies(&self, call: &Value) -> bool {
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
+    /// Whether it applies to `call`, whose fields named in `lists` are lists by their type. A call too large to tell
+    /// is one it applies to, and so is one in which a field that was sent more than once has a value to which it
+    /// would apply: when in doubt, ask.
+    #[must_use]
+    pub fn applies(&self, call: &Value, lists: &[String]) -> bool {
         let condition = self.condition.as_ref();
-        condition.is_none_or(|condition| condition.holds(call).unwrap_or(true))
+        condition.is_none_or(|condition| condition.holds(call, lists).unwrap_or(true))
             && self
                 .matches
                 .iter()
-                .all(|(path, regex)| match path.locate(call) {
+                .all(|(path, regex)| match path.may_locate(call) {
                     Ok(values) => values.iter().any(|value| is_match(regex, value)),
                     Err(_) => true,
                 })
@@ -124,7 +135,9 @@ fn is_match(regex: &Regex, value: &Value) -> bool {
         Value::String(text) => regex.is_match(text),
         Value::Number(number) => regex.is_match(&number.to_string()),
         Value::Bool(flag) => regex.is_match(if *flag { "true" } else { "false" }),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
+        // The values of a field that was sent more than once.
+        Value::Array(list) => list.iter().any(|value| is_match(regex, value)),
+        Value::Null | Value::Object(_) => false,
     }
 }
 

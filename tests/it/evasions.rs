@@ -124,6 +124,36 @@ impl Evasion {
     }
 }
 
+/// Rules about fields that nothing else is said of, and about one with a type.
+const CONDITIONS: &str = r#"
+[fields.age]
+type = "integer"
+[[rule]]
+on = "preprocess"
+when = "search(@.doc.message, 'https?://')"
+reply = { msg = "No links.", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+when = "@.doc.age < 16 && !@.doc.guardian"
+reply = { msg = "Who looks after you?", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+when = "@.doc.country && @.doc.country != 'CH'"
+reply = { msg = "Only here.", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+matches = { "$.doc['first name']" = "^admin$", "$.doc.*" = "^admin$" }
+reply = { msg = "Not you.", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+when = "count(@.doc.interests[*]) > 2"
+reply = { msg = "At most two.", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+when = "@.doc.newsletter == 'yes'"
+reply = { msg = "There is none.", msg_type = "error" }
+"#;
+
 async fn gateway() -> App {
     let hook = "[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\n";
     let form = |keys: &str| format!("[form]\n{keys}\n{hook}");
@@ -179,6 +209,10 @@ async fn gateway() -> App {
         .rules(
             "api",
             &form("submit = \"POST /api/contact\"\napi = { tokens = [\"file:Cargo.toml\"] }"),
+        )
+        .rules(
+            "conditions",
+            &form(&format!("submit = \"POST /conditions\"\n{CONDITIONS}")),
         )
         .rules("all-forms", "[form]\ndiscover = [\"POST /d/{form}\"]\n")
         .start()
@@ -628,6 +662,133 @@ fn fields() -> Vec<Evasion> {
     rows
 }
 
+/// Ways around conditions: values beside values, and names that are read as those that a condition names.
+fn conditions() -> Vec<Evasion> {
+    let mut rows = Vec::new();
+    let json = "application/json";
+    for body in [
+        "message=https://x",
+        "message=a&message=https://x",
+        "message=https://x&message=a",
+        "message=&message=a&message=https://x&message=",
+        "age=12",
+        "age=12&age=12",
+        "age=40&age=12",
+        "age=12&age=40",
+        "country=FR",
+        "country=CH&country=FR",
+        "country=FR&country=CH",
+        "first+name=admin",
+        "first+name=a&first+name=admin",
+        "interests=a&interests=b&interests=c",
+        "newsletter=no&newsletter=yes",
+    ] {
+        rows.push(post("/conditions").form(body).refused(422));
+    }
+    for body in [
+        r#"{"message": ["https://x"]}"#,
+        r#"{"message": ["a", ["https://x"]]}"#,
+        r#"{"age": [12]}"#,
+        r#"{"age": {"a": 12}}"#,
+        r#"{"country": ["FR"]}"#,
+        r#"{"first name": ["admin"]}"#,
+    ] {
+        rows.push(post("/conditions").sends(json, body).refused(422));
+    }
+    let part = |value: &str| {
+        format!("--a\r\ncontent-disposition: form-data; name=\"message\"\r\n\r\n{value}\r\n")
+    };
+    let twice = format!("{}{}--a--\r\n", part("a"), part("https://x"));
+    rows.push(
+        post("/conditions")
+            .sends("multipart/form-data; boundary=a", twice)
+            .refused(422),
+    );
+    for body in [
+        "+message=https://x",
+        "%09message=https://x",
+        "message[]=https://x",
+        "message[0]=https://x",
+        "message=a&message[]=https://x",
+        "[message]=https://x",
+        "first_name=admin",
+        "first.name=admin",
+        "+country=FR",
+    ] {
+        rows.push(post("/conditions").form(body).refused(400));
+    }
+    for target in [
+        "/conditions?message=https://x",
+        "/conditions?message[]=https://x",
+        "/conditions?+message=https://x",
+    ] {
+        rows.push(post(target).form("email=a").refused(400));
+        rows.push(post(target).form("message=a").refused(400));
+    }
+    // What several values are for.
+    for body in [
+        "message=a&message=b",
+        "newsletter=0&newsletter=1",
+        "interests=a&interests=b",
+        "country=CH",
+        "age=12&guardian=Ana",
+        "age=40",
+    ] {
+        rows.push(post("/conditions").form(body));
+    }
+    rows
+}
+
+/// Ways around the hook of all forms, for a form that has no file of its own.
+fn discovered() -> Vec<Evasion> {
+    let mut rows: Vec<Evasion> = [
+        "/d/poll",
+        "/d/poll/",
+        "//d/poll",
+        "/./d/x/../poll",
+        "/%64/%70oll",
+        "/d/poll;a=1",
+        "/d/poll%20",
+        "/d/poll?form=other",
+        "/d/contact",
+        "/d/all-forms",
+        "/D/../d/poll",
+    ]
+    .map(post)
+    .into();
+    for target in [
+        "/d/..",
+        "//d/;x",
+        "/d%2fpoll",
+        "/d/po%00ll",
+        "/d/a%2fb",
+        "/d/%2570oll",
+        "/d\\poll",
+    ] {
+        rows.push(post(target).refused(400));
+    }
+    for target in ["/d/poll?_method=POST", "/d/poll?_METHOD=post"] {
+        rows.push(ask("PUT", target).form("email=a"));
+    }
+    rows.push(
+        ask("PUT", "/d/poll")
+            .with("x-http-method-override", "POST")
+            .form("email=a"),
+    );
+    rows.push(ask("PUT", "/d/poll").form("_method=POST&email=a"));
+    rows.push(post("/d/poll").form("+email=spam").refused(400));
+    rows.push(post("/d/poll").form("email[]=spam").refused(400));
+    rows.push(post("/d/poll").form("email=a&email=spam").refused(422));
+    rows.push(post("/d/poll?email=spam").form("x=a").refused(400));
+    rows.push(post("/d/poll").untyped("email=a").refused(415));
+    rows.push(
+        post("/d/poll")
+            .sends("application/json", r#"{"email": "a", "email": "b"}"#)
+            .refused(400),
+    );
+    rows
+}
+
 fn hosts_and_claims() -> Vec<Evasion> {
     let mut rows = Vec::new();
     for host in [
@@ -709,6 +870,7 @@ fn all() -> Vec<Evasion> {
         routed_by_fields(),
         bodies(),
         fields(),
+        conditions(),
         hosts_and_claims(),
     ];
     groups.into_iter().flatten().collect()
@@ -716,9 +878,30 @@ fn all() -> Vec<Evasion> {
 
 #[tokio::test]
 async fn no_spelling_of_a_request_is_a_way_around_a_hook() {
-    let app = gateway().await;
     let rows = all();
     assert!(rows.len() >= 100, "{}", rows.len());
+    no_way_around(&gateway().await, &rows).await;
+}
+
+#[tokio::test]
+async fn no_spelling_is_a_way_around_the_hook_of_forms_without_a_file() {
+    let rules = r#"
+[form]
+discover = ["POST /d/{form}"]
+[[rule]]
+on = "preprocess"
+when = "@.doc.email == 'spam'"
+reply = { msg = "No.", msg_type = "error" }
+[[hook]]
+on = "preprocess"
+url = "HOOK/check"
+"#;
+    let app = site().rules("all-forms", rules).start().await;
+    no_way_around(&app, &discovered()).await;
+}
+
+/// Sends each to a hook that refuses, and to one that consents.
+async fn no_way_around(app: &App, rows: &[Evasion]) {
     let mut wrong = Vec::new();
     for consents in [false, true] {
         if consents {
@@ -726,9 +909,9 @@ async fn no_spelling_of_a_request_is_a_way_around_a_hook() {
         } else {
             app.hooks.reply(&json!({"msg": "No.", "msg_type": "error"}));
         }
-        for row in &rows {
+        for row in rows {
             let before = (app.hooks.count(), app.backend.count());
-            let answer = row.send(&app).await;
+            let answer = row.send(app).await;
             let hooked = app.hooks.count() - before.0;
             let called = app.backend.count() - before.1;
             let expected = match (row.then, consents) {

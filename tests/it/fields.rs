@@ -154,11 +154,8 @@ msg = "Please agree."
             "agree=on&tag=a&tag=B",
             json!({"tag": "This does not have the expected form."}),
         ),
-        (
-            "agree=on&age=12&age=99",
-            json!({"age": "This must be 17 or less."}),
-        ),
-        ("agree=on&age=12&age=13", json!({})),
+        ("agree=on&age=12&age=99", json!({"age": "Give one value."})),
+        ("agree=on&age=12&age=12", json!({"age": "Give one value."})),
         (
             "agree=on&age=12&age=",
             json!({"age": "Enter a whole number."}),
@@ -181,8 +178,8 @@ msg = "Please agree."
         doc(&app),
         json!({"agree": "on", "tag": ["b", "a"], "age": 12})
     );
-    submit(&app, "agree=on&age=12&age=13&tag=&tag=a&tag=b").await;
-    let expected = json!({"agree": "on", "age": [12, 13], "tag": ["a", "b"]});
+    submit(&app, "agree=on&agree=yes&tag=&tag=a&tag=b").await;
+    let expected = json!({"agree": ["on", "yes"], "tag": ["a", "b"]});
     assert_eq!(
         doc(&app),
         expected,
@@ -203,14 +200,14 @@ async fn types_are_for_hooks_and_bodies_stay_as_they_came() {
     );
     assert_eq!(sent(&app), body);
     // A JSON doc has its types already: a list of one stays a list, and numbers their digits.
-    let text = r#"{ "n": [1.50], "b": true, "one": ["x"], "big": 123456789012345678901234567890 }"#;
+    let text = r#"{ "n": 1.50, "b": true, "one": ["x"], "big": 123456789012345678901234567890 }"#;
     app.post("/contact")
         .body("application/json", text)
         .send()
         .await;
     assert_eq!(
         (&doc(&app)["n"], &doc(&app)["one"]),
-        (&json!([1.5]), &json!(["x"]))
+        (&json!(1.5), &json!(["x"]))
     );
     let call = app.hooks.received().pop().expect("a call").text();
     assert!(call.contains("123456789012345678901234567890"), "{call}");

@@ -407,3 +407,30 @@ async fn the_event_of_all_forms_and_the_forms_own_both_fire() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_address_that_is_never_called_is_not_called() {
+    for (url, why) in [
+        ("http://169.254.169.254/latest", "link-local"),
+        ("http://[::ffff:169.254.169.254]/latest", "link-local"),
+        ("http://2852039166/latest", "link-local"),
+        ("http://100.100.100.200/latest", "metadata"),
+        ("http://0.0.0.0:1/", "unspecified"),
+        ("http://224.0.0.1/", "multicast"),
+    ] {
+        let app = app(&format!(
+            "[form]\nsubmit = \"POST /contact\"\n[[hook]]\non = \"preprocess\"\nurl = \"{url}\"\n"
+        ))
+        .await;
+        let answer = app.post("/contact").form("a=1").send().await;
+        assert_eq!((answer.status, app.backend.count()), (503, 0), "{url}");
+        let jobs = app.log.jobs();
+        let [job] = jobs.as_slice() else {
+            panic!("{url}: {jobs:?}")
+        };
+        assert_eq!(job["outcome"], json!("failed"), "{url}: {job:?}");
+        assert!(!job.contains_key("connect_ms"), "{url}: {job:?}");
+        let faults = job["faults"].to_string();
+        assert!(faults.contains(why), "{url}: {faults}");
+    }
+}

@@ -360,7 +360,7 @@ proptest! {
     #[test]
     fn conditions_are_compiled_or_refused(text in words(CONDITIONS)) {
         if let Ok(condition) = Condition::compile(&text) {
-            let _ = condition.holds(&json!({"doc": {"a": [1, "x", {"b": null}], "é": 1.5}}));
+            let _ = condition.holds(&json!({"doc": {"a": [1, "x", {"b": null}], "é": 1.5}}), &[]);
         }
     }
 
