@@ -80,12 +80,15 @@ fn taken_for<'f>(form: &'f Form, name: &str, has_odd_names: bool) -> Option<&'f 
     if by_name.is_some() {
         return by_name;
     }
-    // Where names are shown nested, a hook that asks for `age` is told `age[]` as well; a constraint does not see it.
-    let is_told = form.nested && !read.starts_with('[');
+    // Where names are shown nested, a hook or condition that asks for `age` is told `age[]` as well; a constraint and
+    // `user_info` do not see it.
+    let is_nested = form.nested && !read.starts_with('[');
+    let is_told = |known: &str| {
+        let mut blind = form.fields().map(|rule| rule.name.as_str());
+        is_nested && blind.all(|name| name != known) && form.told_fields().all(|name| name != known)
+    };
     form.known_fields().find(|known| {
-        reads_as(form, &read, &lenient(known))
-            && !has_parts(form, known)
-            && !(is_told && form.fields().all(|rule| rule.name != *known))
+        reads_as(form, &read, &lenient(known)) && !has_parts(form, known) && !is_told(known)
     })
 }
 

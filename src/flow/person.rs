@@ -181,6 +181,21 @@ pub fn claims(headers: &HeaderMap, verifier: &Verifier) -> Option<Map<String, Va
     verifier.claims(token)
 }
 
+/// A field as `user_info` shows it: its text, or all of them where it was sent more than once. Which of them the
+/// backend takes is not known here, so none is left out.
+fn field(doc: &Doc, name: &str) -> Option<Value> {
+    let mut texts: Vec<Value> = doc
+        .items(name)
+        .iter()
+        .filter_map(Item::text)
+        .map(Value::from)
+        .collect();
+    if texts.len() > 1 {
+        return Some(texts.into());
+    }
+    texts.pop()
+}
+
 fn user_info(
     route: &Route,
     head: &Parts,
@@ -214,11 +229,7 @@ fn user_info(
             }
             // A hidden field stays hidden under every name.
             UserSource::Field(name) if form.hidden.covers(name) => None,
-            UserSource::Field(name) => doc
-                .items(name)
-                .first()
-                .and_then(Item::text)
-                .map(Value::from),
+            UserSource::Field(name) => field(doc, name),
             UserSource::Jwt(name) => claims
                 .as_ref()
                 .and_then(|claims| jwt::claim(claims, name))

@@ -5,8 +5,9 @@
 //! node, integers compare exactly, no path strings are built, and the work is bounded by [`MAX_NODES`].
 //!
 //! It goes beyond RFC 9535 in one thing. Where a path of names alone meets a list, because a field was sent more than
-//! once, nobody knows which of its values the backend will take. So a test asks what *may* be true: of the list, or of
-//! any one of its values. That cannot be evaded by `!` or `!=` either, as both ends are carried through the expression.
+//! once, nobody knows which of its values the backend will take – nor where it ends at an object, because a field was
+//! sent as `a[x]`. So a test asks what *may* be true: of the whole, or of any one of its values. That cannot be evaded
+//! by `!` or `!=` either, as both ends are carried through the expression.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -962,7 +963,8 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// What a path of names alone may mean: as RFC 9535 says and, where it meets a list, what it is in each element.
+    /// What a path of names alone may mean: as RFC 9535 says and, where it meets a list, what it is in each element;
+    /// where it ends at an object, each value in that.
     fn readings(
         &mut self,
         query: &'a Query,
@@ -992,6 +994,14 @@ impl<'a> Evaluation<'a> {
         }
         let Some((step, rest)) = steps.split_first() else {
             found.push(Some(node));
+            // `a[x]=…` for `a`: whoever asks about `a` asks about what was sent under it.
+            for member in node
+                .as_object()
+                .into_iter()
+                .flat_map(|object| object.values())
+            {
+                self.read(steps, member, false, found)?;
+            }
             return Ok(());
         };
         let [Selector::Name(name)] = step.selectors.as_slice() else {
@@ -1311,6 +1321,18 @@ mod tests {
             "count(@.doc.items[?@.sku != 'A']) == 1",
         ] {
             assert!(holds(expression, &nested), "{expression}");
+        }
+        let parts = doc(json!({"message": {"x": "a", "y": [{"z": "https://x"}]}}));
+        for expression in [
+            "search(@.doc.message, 'https?://')",
+            "@.doc.message == 'a'",
+            "!search(@.doc.message, 'https?://')",
+            "@.doc.message.x == 'a'",
+        ] {
+            assert!(holds(expression, &parts), "{expression}");
+        }
+        for expression in ["!@.doc.message", "@.doc.message.x == 'https://x'"] {
+            assert!(!holds(expression, &parts), "{expression}");
         }
         // A list by its type is one value: it is asked for its length, and its elements are asked for by `[…]`.
         let lists = ["tags".to_owned()];

@@ -513,7 +513,7 @@ impl Form {
     }
 
     /// The names of fields that somebody asks about before a submission goes on: constraints, conditions of rules and
-    /// hooks, and `fields` of hooks.
+    /// hooks, `fields` of hooks, and `field:` of `[user_info]`.
     pub fn known_fields(&self) -> impl Iterator<Item = &str> {
         let asked = self
             .hooks(Event::Preprocess)
@@ -523,7 +523,21 @@ impl Form {
         let checked = self.fields().map(|rule| rule.name.as_str());
         checked
             .chain(self.compared_fields())
+            .chain(self.told_fields())
             .chain(asked.map(String::as_str))
+    }
+
+    /// The names of fields from which `[user_info]` is taken.
+    pub fn told_fields(&self) -> impl Iterator<Item = &str> {
+        self.user_info
+            .iter()
+            .filter_map(|(_, source)| match source {
+                UserSource::Field(name) => Some(name.as_str()),
+                UserSource::Header(_)
+                | UserSource::Cookie(_)
+                | UserSource::Param(_)
+                | UserSource::Jwt(_) => None,
+            })
     }
 
     /// The names of fields that conditions ask about before a submission goes on.

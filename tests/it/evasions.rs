@@ -154,6 +154,21 @@ when = "@.doc.newsletter == 'yes'"
 reply = { msg = "There is none.", msg_type = "error" }
 "#;
 
+/// The same where names are shown nested, and where a field says who the person is.
+const PARTS: &str = r#"
+nested = "brackets"
+[user_info]
+mail = "field:email"
+[[rule]]
+on = "preprocess"
+when = "search(@.doc.message, 'https?://')"
+reply = { msg = "No links.", msg_type = "error" }
+[[rule]]
+on = "preprocess"
+when = "@.user_info.mail == 'spam'"
+reply = { msg = "Not you.", msg_type = "error" }
+"#;
+
 async fn gateway() -> App {
     let hook = "[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\n";
     let form = |keys: &str| format!("[form]\n{keys}\n{hook}");
@@ -214,6 +229,7 @@ async fn gateway() -> App {
             "conditions",
             &form(&format!("submit = \"POST /conditions\"\n{CONDITIONS}")),
         )
+        .rules("parts", &form(&format!("submit = \"POST /parts\"{PARTS}")))
         .rules("all-forms", "[form]\ndiscover = [\"POST /d/{form}\"]\n")
         .start()
         .await
@@ -724,6 +740,30 @@ fn conditions() -> Vec<Evasion> {
     ] {
         rows.push(post(target).form("email=a").refused(400));
         rows.push(post(target).form("message=a").refused(400));
+    }
+    for body in [
+        "message=https://x",
+        "message[]=https://x",
+        "message[x]=https://x",
+        "message[][a]=https://x",
+        "message[x][y][]=a&message[x][y][]=https://x",
+        "email=spam",
+        "email=a&email=spam",
+        "email=spam&email=a",
+    ] {
+        rows.push(post("/parts").form(body).refused(422));
+    }
+    for body in ["email[]=spam", "email[x]=spam", "+email=spam"] {
+        rows.push(post("/parts").form(body).refused(400));
+    }
+    for body in [
+        r#"{"message": {"x": ["https://x"]}}"#,
+        r#"{"email": ["a", "spam"]}"#,
+    ] {
+        rows.push(post("/parts").sends(json, body).refused(422));
+    }
+    for body in ["message[x]=a&email=b", "email=a&email=b"] {
+        rows.push(post("/parts").form(body));
     }
     // What several values are for.
     for body in [
