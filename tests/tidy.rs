@@ -22,7 +22,7 @@ const BANDS: [(&str, &[&str]); 9] = [
 
 /// Dependencies that shape whatever they touch, and the modules that may name them. `main` is `src/main.rs`; `cli` is
 /// among the owners of HTTP because the demo's site and responder are servers of their own.
-const OWNERS: [(&str, &[&str]); 27] = [
+const OWNERS: [(&str, &[&str]); 29] = [
     ("annotate_snippets", &["source"]),
     ("anstream", &["cli"]),
     ("anyhow", &["cli"]),
@@ -30,13 +30,15 @@ const OWNERS: [(&str, &[&str]); 27] = [
     ("askama", &["page"]),
     ("brotli_decompressor", &["codec"]),
     ("clap", &["cli"]),
-    ("encoding_rs", &["codec", "flow", "rules"]),
+    ("encoding_rs", &["codec", "flow", "page", "rules"]),
     ("flate2", &["codec"]),
+    ("htmlize", &["page"]),
     ("http_body_util", &["cli", "gateway"]),
     ("hyper", &["backend", "cli", "gateway", "wire"]),
     ("hyper_util", &["cli", "gateway", "wire"]),
     ("jsonpath_rust", &["rules"]),
     ("jsonwebtoken", &["codec"]),
+    ("lol_html", &["page"]),
     ("memchr", &["codec", "gateway"]),
     ("mimalloc", &["main"]),
     ("notify", &["cli"]),

@@ -1,5 +1,14 @@
 //! Pages and the gateway's own words. Owns the plain, accessible page and the fragment that carry a message where
-//! no other page can; what to say is left to `flow`.
+//! no other page can, and putting a message and a form's values into a page that is there, while it streams; what to
+//! say is left to `flow`.
 
+mod attributes;
+pub mod change;
+pub mod charset;
+mod message;
+mod outlet;
 pub mod plain;
+mod prescan;
+pub mod rewrite;
+mod state;
 pub mod words;

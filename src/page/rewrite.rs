@@ -1,0 +1,196 @@
+//! Changing a page while it streams: one pass, in memory bounded by [`Limits`]. Owns reading the page with `lol_html`
+//! and never failing: whatever goes wrong, the rest of the page goes out as it came, nothing lost and nothing doubled.
+
+use std::fmt;
+
+use encoding_rs::Encoding;
+use lol_html::AsciiCompatibleEncoding;
+use lol_html::HandlerResult;
+use lol_html::MemorySettings;
+use lol_html::OutputSink;
+use lol_html::Settings;
+use lol_html::element;
+use lol_html::send::Element;
+use lol_html::send::HtmlRewriter;
+
+use crate::page::change::Change;
+use crate::page::state::Shared;
+use crate::page::state::State;
+
+/// How much memory one page may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What the parser may keep: the tag it is in, and which elements are open.
+    pub parser: usize,
+    /// What may wait for something that comes later in the page.
+    pub held: usize,
+}
+
+impl Limits {
+    /// For every page: a tag of half a megabyte or some thousand open elements, and a form of a quarter.
+    pub const DEFAULT: Self = Self {
+        parser: 512 * 1024,
+        held: 256 * 1024,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// A page on its way out.
+pub struct Rewriter {
+    /// `None` once something went wrong.
+    html: Option<HtmlRewriter<'static, Sink>>,
+    shared: Shared,
+}
+
+impl fmt::Debug for Rewriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rewriter")
+            .field("gave_up", &self.html.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Sink(Shared);
+
+impl OutputSink for Sink {
+    fn handle_chunk(&mut self, chunk: &[u8]) {
+        self.0.with(|state| state.put(chunk));
+    }
+}
+
+impl Rewriter {
+    /// A rewriter for a page in this charset (see [`crate::page::charset::of_page`]).
+    #[must_use]
+    pub fn new(change: Change, charset: &'static Encoding, limits: Limits) -> Self {
+        let shared = Shared::new(State::new(change, charset, limits));
+        let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
+            HtmlRewriter::new(settings(&shared, charset, limits), Sink(shared.clone()))
+        });
+        Self { html, shared }
+    }
+
+    /// Takes the next bytes of the page, and adds to `out` what may go out.
+    pub fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        match &mut self.html {
+            // What was received and not yet put out is put out by lol_html itself when it fails.
+            Some(html) => {
+                if html.write(chunk).is_err() {
+                    self.html = None;
+                    self.shared.with(State::give_up);
+                }
+            }
+            None => self.shared.with(|state| state.put(chunk)),
+        }
+        self.shared.with(|state| state.take(out));
+    }
+
+    /// Says that the page is complete, and adds to `out` all that is left.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(html) = self.html.take() {
+            // An error here has put everything out before.
+            let _ = html.end();
+        }
+        self.shared.with(|state| {
+            state.end();
+            state.take(out);
+        });
+    }
+}
+
+fn settings(
+    shared: &Shared,
+    charset: AsciiCompatibleEncoding,
+    limits: Limits,
+) -> lol_html::send::Settings<'static, 'static> {
+    let memory = MemorySettings::new()
+        .with_max_allowed_memory_usage(limits.parser)
+        .with_graceful_bail_out_on_memory_limit_exceeded(true);
+    Settings::new_send()
+        .with_encoding(charset)
+        .with_adjust_charset_on_meta_tag(false)
+        // A strict parser breaks off at odd markup, and loses bytes with it.
+        .with_strict(false)
+        .with_memory_settings(memory)
+        .append_element_content_handler(element!("base", handler(shared, State::base)))
+        .append_element_content_handler(element!("form", handler(shared, State::form)))
+        .append_element_content_handler(element!("main", handler(shared, State::main)))
+        .append_element_content_handler(element!("body", handler(shared, State::body)))
+}
+
+fn handler(
+    shared: &Shared,
+    act: fn(&mut State, &mut Element<'_, '_>, &Shared),
+) -> impl FnMut(&mut Element<'_, '_>) -> HandlerResult + Send + 'static {
+    let shared = shared.clone();
+    move |element| {
+        shared.with(|state| act(state, element, &shared));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use url::Url;
+
+    use super::*;
+    use crate::model::reply::MsgType;
+    use crate::page::change::Notice;
+    use crate::page::change::Place;
+    use crate::page::change::Values;
+
+    fn change(place: Place) -> Change {
+        Change {
+            notice: Some(Notice {
+                kind: MsgType::Error,
+                texts: vec!["No & no.".to_owned()],
+                statement: String::new(),
+                changed: serde_json::Map::new(),
+            }),
+            place,
+            errors: Vec::new(),
+            focus: None,
+            values: Values::Keep,
+            page: Url::parse("https://example.org/a/form").expect("a URL"),
+            is_ours: Box::new(|form| form.method == "POST" && form.action.path() == "/a/send"),
+            hidden: Arc::default(),
+        }
+    }
+
+    fn rewritten(change: Change, page: &str) -> String {
+        let mut rewriter = Rewriter::new(change, encoding_rs::UTF_8, Limits::DEFAULT);
+        let mut out = Vec::new();
+        for byte in page.as_bytes() {
+            rewriter.write(std::slice::from_ref(byte), &mut out);
+        }
+        rewriter.end(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    const MESSAGE: &str = "<div class=\"formgate-message formgate-error\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
+
+    #[test]
+    fn the_message_stands_in_its_place() {
+        for (place, page, expected) in [
+            (
+                Place::Form,
+                "<form></form><form method=post action=send></form>",
+                "<form></form><form method=post action=send>*</form>",
+            ),
+            (Place::Form, "<form>", "<form>*"),
+            (Place::Main, "<body><main></main>", "<body><main>*</main>"),
+            (Place::Main, "<body><p></p>", "<body>*<p></p>"),
+            (Place::Main, "<p></p>", "<p></p>*"),
+            (Place::Start, "<p></p>", "*<p></p>"),
+        ] {
+            let expected = expected.replace('*', MESSAGE);
+            assert_eq!(rewritten(change(place), page), expected, "{page}");
+        }
+    }
+}
