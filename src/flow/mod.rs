@@ -12,6 +12,7 @@ pub mod load;
 pub mod local;
 pub mod lookalike;
 pub mod meant;
+pub mod own_file;
 pub mod person;
 pub mod respond;
 pub mod snapshot;
@@ -135,7 +136,7 @@ impl Gate {
     }
 
     async fn run(self: &Arc<Self>, mut arrival: Box<Arrival>) -> Answer {
-        if let Some(own) = respond::own_file(arrival.head.uri.path()) {
+        if let Some(own) = own_file::answer(&arrival.head) {
             return Answer::Backend(own, None);
         }
         let snapshot = self.live.load_full(); // one set of rules for the whole request

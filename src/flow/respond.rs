@@ -1,7 +1,6 @@
 //! The one exit: an answer in, a response out – JSON, a fragment or a page (protocol §6). Owns statuses, content
 //! types and the headers of everything the gateway says itself.
 
-use bytes::Bytes;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -38,31 +37,6 @@ pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
         }
         Answer::Own(said) => own(&said, wants),
     }
-}
-
-/// The files that the gateway serves itself.
-#[must_use]
-pub fn own_file(path: &str) -> Option<Response<Outgoing>> {
-    if path != "/_formgate/formgate.css" {
-        return None;
-    }
-    let mut response = Response::new(Outgoing::from(Bytes::from_static(
-        plain::STYLESHEET.as_bytes(),
-    )));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/css; charset=utf-8"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=3600"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    Some(response)
 }
 
 /// What is said as ASCII JSON; without the lists if it would be too long.

@@ -5,6 +5,7 @@
 mod attributes;
 pub mod change;
 pub mod charset;
+pub mod files;
 mod message;
 mod outlet;
 pub mod plain;

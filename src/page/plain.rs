@@ -2,9 +2,6 @@
 
 use askama::Template;
 
-/// The gateway's stylesheet, served as `/_formgate/formgate.css`.
-pub const STYLESHEET: &str = include_str!("formgate.css");
-
 /// A page that stands for itself: accessible, without script or inline style.
 #[derive(Debug, Default, Template)]
 #[template(path = "plain.html")]

@@ -18,6 +18,7 @@ mod http2;
 mod journal;
 mod leaving;
 mod limits;
+mod own_files;
 mod recognising;
 mod reload;
 mod replies;
