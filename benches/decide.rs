@@ -20,6 +20,7 @@ use formgate::model::doc::Doc;
 use formgate::model::event::Event;
 use formgate::model::flat::Flat;
 use formgate::model::hidden::Hidden;
+use formgate::model::lang::Lang;
 use formgate::model::redirect::Allowed;
 use formgate::model::reply::MsgType;
 use formgate::model::reply::Reply;
@@ -121,6 +122,7 @@ fn fields_and_rules(bencher: Bencher<'_, '_>) {
         occasion: &occasion,
         allowed: nowhere(),
         here: "",
+        lang: Lang::default(),
         trace: &trace,
     };
     bencher.with_inputs(doc).bench_local_values(|mut doc| {

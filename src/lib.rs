@@ -2,7 +2,7 @@
 //! and knows nothing of those below or beside it (`tests/tidy.rs` holds it).
 
 // -- words: plain values; no IO, no async, no clock
-/// Event, doc, reply, decision, job.
+/// Event, doc, reply, decision, job; the gateway's own words.
 pub mod model;
 
 // -- text: what people write, with places kept
@@ -13,7 +13,7 @@ pub mod source;
 /// Bodies to docs and back.
 pub mod codec;
 
-/// The gateway's own pages and words.
+/// The gateway's own pages.
 pub mod page;
 
 /// Rule files to a checked book; requests to forms.

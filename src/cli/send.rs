@@ -45,9 +45,11 @@ use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
 use crate::model::job::Finding;
+use crate::model::lang::Lang;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
-use crate::page::words;
+use crate::model::words::Tongue;
+use crate::model::words::Word;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
 use crate::rules::hook::HookRule;
@@ -276,7 +278,9 @@ impl<'a> Call<'a> {
             let _ = consulted.decision.take(reply);
         } else if self.rule.on_failure == OnFailure::Stop {
             consulted.retry_after = Some(self.rule.breaker.retry_after);
-            let _ = consulted.decision.unavailable(words::CHECK_FAILED);
+            let _ = consulted
+                .decision
+                .unavailable(Tongue::plain(Lang::En).say(Word::CheckFailed));
         }
         let mut after = doc.clone();
         after.apply(consulted.decision.jdoc());

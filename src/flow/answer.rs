@@ -13,12 +13,14 @@ use crate::codec::rejected::Rejected;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
+use crate::model::lang::Lang;
 use crate::model::redirect::Redirect;
 use crate::model::reply::Message;
 use crate::model::reply::MsgType;
+use crate::model::words::Tongue;
+use crate::model::words::Word;
 use crate::model::write::write_string;
 use crate::model::write::write_value;
-use crate::page::words;
 use crate::rules::form::Form;
 use crate::wire::body::Outgoing;
 
@@ -76,11 +78,17 @@ pub struct Said {
     /// Whether the backend has taken the submission; `None` if nobody knows.
     pub submitted: Option<bool>,
     /// The heading.
-    pub title: &'static str,
+    pub title: Word,
     /// A sentence about whether anything was saved.
-    pub statement: &'static str,
+    pub statement: Option<Word>,
     /// The messages, in the order in which they were said.
     pub messages: Vec<Message>,
+    /// The gateway's own word among them: it is the first, and the only one.
+    own: Option<Word>,
+    /// What is wrong and where, for whoever wrote the client; in English.
+    pub detail: Option<String>,
+    /// The language of the gateway's own words.
+    lang: Lang,
     /// The field to focus.
     pub focus_on: Option<String>,
     /// Where the person is sent.
@@ -106,14 +114,17 @@ pub struct Said {
 }
 
 impl Said {
-    fn new(outcome: Outcome, status: u16, title: &'static str) -> Self {
+    fn new(outcome: Outcome, status: u16, title: Word) -> Self {
         Self {
             outcome,
             status,
             submitted: Some(false),
             title,
-            statement: "",
+            statement: None,
             messages: Vec::new(),
+            own: None,
+            detail: None,
+            lang: Lang::default(),
             focus_on: None,
             redirect: None,
             changed: Jdoc::new(),
@@ -128,13 +139,30 @@ impl Said {
         }
     }
 
-    fn error(mut self, msg: impl Into<String>) -> Self {
-        self.messages.push(Message {
-            msg: msg.into(),
-            msg_type: MsgType::Error,
-            field: None,
-        });
+    fn error(mut self, word: Word) -> Self {
+        self.own = Some(word);
+        self.spoken_in(Lang::default())
+    }
+
+    /// Says the gateway's own words in this language. It is done once more for everybody, in the one exit, where the
+    /// person's language is known.
+    #[must_use]
+    pub fn spoken_in(mut self, lang: Lang) -> Self {
+        self.lang = lang;
+        if let Some(word) = self.own {
+            self.messages = vec![Message {
+                msg: self.tongue().say(word).to_owned(),
+                msg_type: MsgType::Error,
+                field: None,
+            }];
+        }
         self
+    }
+
+    /// The language it is said in.
+    #[must_use]
+    pub fn tongue(&self) -> Tongue<'_> {
+        Tongue::plain(self.lang)
     }
 
     /// Names the request it is about.
@@ -156,15 +184,15 @@ impl Said {
     /// 422: an error stopped the submission.
     #[must_use]
     pub fn stopped(decision: &Decision) -> Self {
-        let mut said = Self::new(Outcome::Stopped, 422, words::NOT_ACCEPTED).with(decision);
-        said.statement = words::NOTHING_SAVED;
+        let mut said = Self::new(Outcome::Stopped, 422, Word::NotAccepted).with(decision);
+        said.statement = Some(Word::NothingSaved);
         said
     }
 
     /// The person is sent elsewhere.
     #[must_use]
     pub fn redirected(decision: &Decision, target: Redirect, submitted: bool) -> Self {
-        let mut said = Self::new(Outcome::Redirected, 303, words::ELSEWHERE).with(decision);
+        let mut said = Self::new(Outcome::Redirected, 303, Word::Elsewhere).with(decision);
         said.submitted = Some(submitted);
         said.redirect = Some(target);
         said
@@ -173,8 +201,8 @@ impl Said {
     /// 503: a hook that must be asked could not be.
     #[must_use]
     pub fn unavailable(decision: &Decision, retry_after: Duration) -> Self {
-        let mut said = Self::new(Outcome::Unavailable, 503, words::UNAVAILABLE).with(decision);
-        said.statement = words::NOTHING_SAVED;
+        let mut said = Self::new(Outcome::Unavailable, 503, Word::Unavailable).with(decision);
+        said.statement = Some(Word::NothingSaved);
         said.retry_after = Some(retry_after);
         said
     }
@@ -182,7 +210,7 @@ impl Said {
     /// Beside the backend's answer.
     #[must_use]
     pub fn accepted(decision: &Decision, status: u16) -> Self {
-        let mut said = Self::new(Outcome::Accepted, status, words::ACCEPTED).with(decision);
+        let mut said = Self::new(Outcome::Accepted, status, Word::Accepted).with(decision);
         said.submitted = Some(true);
         said
     }
@@ -190,32 +218,41 @@ impl Said {
     /// The request itself is no good.
     #[must_use]
     pub fn rejected(rejected: Rejected) -> Self {
-        let mut said =
-            Self::new(Outcome::Rejected, rejected.status, words::REJECTED).error(rejected.text);
+        let word = match rejected.status {
+            408 => Word::Late,
+            413 => Word::TooLarge,
+            414 => Word::AddressTooLong,
+            415 => Word::Unsupported,
+            421 => Word::Misdirected,
+            431 => Word::HeaderTooLarge,
+            _ => Word::Unreadable,
+        };
+        let mut said = Self::new(Outcome::Rejected, rejected.status, Word::Rejected).error(word);
+        said.detail = Some(rejected.text);
         said.limit = rejected.limit;
-        said.statement = words::NOTHING_SAVED;
+        said.statement = Some(Word::NothingSaved);
         said
     }
 
     /// 502 or 504: no whole answer from the backend. `submitted` says what is known.
     #[must_use]
-    pub fn backend_failed(status: u16, msg: &'static str, submitted: Option<bool>) -> Self {
-        let mut said = Self::new(Outcome::BackendFailed, status, words::BACKEND_FAILED).error(msg);
+    pub fn backend_failed(status: u16, word: Word, submitted: Option<bool>) -> Self {
+        let mut said = Self::new(Outcome::BackendFailed, status, Word::BackendFailed).error(word);
         said.submitted = submitted;
-        said.statement = match submitted {
-            Some(true) => words::SAVED,
-            Some(false) => words::NOTHING_SAVED,
-            None => words::MAYBE_SAVED,
-        };
+        said.statement = Some(match submitted {
+            Some(true) => Word::Saved,
+            Some(false) => Word::NothingSaved,
+            None => Word::MaybeSaved,
+        });
         said
     }
 
     /// 500: the gateway's own failure. `submitted` says what is known.
     #[must_use]
     pub fn failed(submitted: Option<bool>) -> Self {
-        let mut said = Self::backend_failed(500, words::OUR_FAULT, submitted);
+        let mut said = Self::backend_failed(500, Word::OurFault, submitted);
         said.outcome = Outcome::Failed;
-        said.title = words::BROKEN;
+        said.title = Word::Broken;
         said
     }
 
@@ -285,10 +322,10 @@ impl Said {
         write_fields(&mut out, "suggestions", &self.suggestions);
         write_member(&mut out, "request_id", Some(&self.request_id));
         write_member(&mut out, "type", Some("about:blank"));
-        write_member(&mut out, "title", Some(self.title));
+        write_member(&mut out, "title", Some(self.tongue().say(self.title)));
         out.extend_from_slice(br#","status":"#);
         out.extend_from_slice(status.to_string().as_bytes());
-        write_member(&mut out, "detail", msg);
+        write_member(&mut out, "detail", self.detail.as_deref().or(msg));
         if let Some(limit) = self.limit {
             write_member(&mut out, "limit", Some(limit));
         }
@@ -359,7 +396,7 @@ mod tests {
 
     #[test]
     fn one_shape_in_the_order_of_the_protocol() {
-        let mut said = Said::new(Outcome::Stopped, 422, words::NOT_ACCEPTED).about("r-1");
+        let mut said = Said::new(Outcome::Stopped, 422, Word::NotAccepted).about("r-1");
         for (msg, field) in [("Say \"who\".", Some("na\"me")), ("No.", None)] {
             said.messages.push(Message {
                 msg: msg.to_owned(),
@@ -379,7 +416,7 @@ mod tests {
                 ],
                 "errors": {"na\"me": "Say \"who\"."}, "focus_on": null, "redirect": null,
                 "changed": {"a\u{1}": [1, "b"]}, "suggestions": {}, "request_id": "r-1",
-                "type": "about:blank", "title": words::NOT_ACCEPTED, "status": 422,
+                "type": "about:blank", "title": "The form was not accepted", "status": 422,
                 "detail": "Say \"who\".", "limit": "limits.body",
             })
             .to_string()

@@ -13,8 +13,10 @@ use crate::model::doc::Doc;
 use crate::model::event::Event;
 use crate::model::job::Finding;
 use crate::model::job::Job;
+use crate::model::lang::Lang;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
+use crate::model::words::Tongue;
 use crate::rules::hook::HookRule;
 use crate::rules::place::Place;
 
@@ -31,6 +33,8 @@ pub struct Asked<'a> {
     pub allowed: Allowed<'a>,
     /// The path and query that the person asked for: a load must not redirect to itself.
     pub here: &'a str,
+    /// The language in which the person is spoken to.
+    pub lang: Lang,
     /// The trace the request belongs to.
     pub trace: &'a Trace,
 }
@@ -44,6 +48,12 @@ impl Asked<'_> {
             run: 1,
         };
         self.occasion.to_value(self.named(true), attempt, doc)
+    }
+
+    /// What the person is told by nobody but the gateway.
+    #[must_use]
+    pub fn tongue(&self) -> Tongue<'_> {
+        Tongue::plain(self.lang)
     }
 
     /// The event's name for a hook of the form's own file, or of `all-forms.toml`.

@@ -35,11 +35,12 @@ use crate::model::event::Event;
 use crate::model::job::Finding;
 use crate::model::job::Job;
 use crate::model::job::Outcome;
+use crate::model::lang::Lang;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
-use crate::page::words;
+use crate::model::words::Word;
 use crate::rules::case::FAILS;
 use crate::rules::form::ChainHook;
 use crate::rules::hook::HookRule;
@@ -328,6 +329,7 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
             hosts: &owned.route.form.redirect_hosts,
         },
         here: &owned.here,
+        lang: Lang::default(), // nobody hears it
         trace: &owned.trace,
     };
     let deadline = Instant::now() + chained.hook.timeout;
@@ -373,7 +375,9 @@ fn fold(
             return ControlFlow::Continue(());
         }
         consulted.retry_after = Some(hook.breaker.retry_after);
-        return consulted.decision.unavailable(words::CHECK_FAILED);
+        return consulted
+            .decision
+            .unavailable(asked.tongue().say(Word::CheckFailed));
     };
     trail.note(&hook.place, || {
         format!("hook `{}` replies: {}", hook.name, in_words(&reply))

@@ -51,6 +51,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         arrival,
         snapshot,
         request_id,
+        wants,
     } = visit;
     let mut doc = Doc::default();
     let known = person::known(
@@ -74,6 +75,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
             .uri
             .path_and_query()
             .map_or("/", |target| target.as_str()),
+        lang: wants.lang,
         trace: &trace,
     };
     let consulted = consult(

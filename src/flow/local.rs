@@ -15,7 +15,7 @@ use crate::model::event::Event;
 use crate::model::reply::MsgType;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
-use crate::page::words;
+use crate::model::words::Word;
 use crate::rules::fields::FieldRule;
 use crate::rules::local::LocalRule;
 
@@ -104,7 +104,8 @@ impl Local<'_, '_> {
             // Only the place: what was filled into a slot may be what the person typed.
             tracing::error!(target: "formgate::rules", rule = %rule.place, place = %fault.place,
                 "a local rule cannot reply: what was filled in is not allowed here");
-            self.give(Reply::go_on().say(MsgType::Error, words::RULE_FAILED));
+            let sorry = self.asked.tongue().say(Word::RuleFailed);
+            self.give(Reply::go_on().say(MsgType::Error, sorry));
         } else {
             self.trail.note(&rule.place, || {
                 format!("the rule replies: {}", in_words(&reading.reply))

@@ -82,6 +82,7 @@ pub(in crate::flow) struct Visit {
     pub(in crate::flow) arrival: Box<Arrival>,
     pub(in crate::flow) snapshot: Arc<Snapshot>,
     pub(in crate::flow) request_id: String,
+    pub(in crate::flow) wants: Wants,
 }
 
 impl Gate {
@@ -129,13 +130,13 @@ impl Gate {
         wants: Wants,
     ) -> Response<Outgoing> {
         let answer = match arrival {
-            Ok(arrival) => self.run(arrival).await,
+            Ok(arrival) => self.run(arrival, wants).await,
             Err(rejected) => FlowError::from(rejected).into_answer(""),
         };
         respond(answer, wants)
     }
 
-    async fn run(self: &Arc<Self>, mut arrival: Box<Arrival>) -> Answer {
+    async fn run(self: &Arc<Self>, mut arrival: Box<Arrival>, wants: Wants) -> Answer {
         if let Some(own) = own_file::answer(&arrival.head) {
             return Answer::Backend(own, None);
         }
@@ -152,7 +153,7 @@ impl Gate {
                 passed.unwrap_or_else(|error| error.into_answer(""))
             }
             // On the heap, so that a request that only passes through does not carry its room around.
-            asks => Box::pin(self.ask(snapshot, arrival, asks)).await,
+            asks => Box::pin(self.ask(snapshot, arrival, asks, wants)).await,
         }
     }
 
@@ -162,12 +163,14 @@ impl Gate {
         snapshot: Arc<Snapshot>,
         arrival: Box<Arrival>,
         meant: Meant,
+        wants: Wants,
     ) -> Answer {
         let request_id = request_id(&arrival);
         let visit = Visit {
             arrival,
             snapshot,
             request_id: request_id.clone(),
+            wants,
         };
         let done = match meant {
             Meant::Nobody(route) => {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Outcome;
 use crate::flow::answer::Said;
+use crate::flow::wants::Medium;
 use crate::flow::wants::Wants;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
@@ -35,7 +36,7 @@ pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
             }
             response
         }
-        Answer::Own(said) => own(&said, wants),
+        Answer::Own(said) => own(&said.spoken_in(wants.lang), wants),
     }
 }
 
@@ -77,22 +78,29 @@ fn ascii_json(json: &Map<String, Value>) -> String {
 
 fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
     let status = status(said, wants);
-    let (content_type, body) = match wants {
-        Wants::Json => json(said, status),
-        Wants::Fragment => ("text/html; charset=utf-8", fragment(said).into()),
-        Wants::Page => ("text/html; charset=utf-8", page(said).into()),
+    let (content_type, body) = match wants.medium {
+        Medium::Json => json(said, status),
+        Medium::Fragment => ("text/html; charset=utf-8", fragment(said).into()),
+        Medium::Page => ("text/html; charset=utf-8", page(said).into()),
     };
     let mut response = Response::new(Outgoing::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::CONTENT_LANGUAGE,
+        HeaderValue::from_static(wants.lang.tag()),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    headers.insert(header::VARY, HeaderValue::from_static("accept, hx-request"));
-    if wants == Wants::Page {
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("accept, accept-language, hx-request"),
+    );
+    if wants.medium == Medium::Page {
         let policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
         headers.insert(
             header::CONTENT_SECURITY_POLICY,
@@ -109,10 +117,10 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
     if let Some(target) = &said.redirect {
-        let name = match wants {
-            Wants::Page => Some("location"),
-            Wants::Fragment => Some("hx-redirect"),
-            Wants::Json => None,
+        let name = match wants.medium {
+            Medium::Page => Some("location"),
+            Medium::Fragment => Some("hx-redirect"),
+            Medium::Json => None,
         };
         // A redirect target was checked to be a good header value.
         if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(target.as_str())) {
@@ -127,9 +135,9 @@ fn status(said: &Said, wants: Wants) -> StatusCode {
     let is_error = said
         .main_message()
         .is_some_and(|message| message.msg_type == MsgType::Error);
-    let status = match (said.outcome, wants) {
-        (Outcome::Redirected, Wants::Page) => 303,
-        (Outcome::Redirected, Wants::Json) if is_error => 422,
+    let status = match (said.outcome, wants.medium) {
+        (Outcome::Redirected, Medium::Page) => 303,
+        (Outcome::Redirected, Medium::Json) if is_error => 422,
         (Outcome::Redirected, _) => 200,
         _ => said.status,
     };
@@ -172,27 +180,32 @@ fn kind(said: &Said) -> &'static str {
 }
 
 fn fragment(said: &Said) -> String {
+    let tongue = said.tongue();
     let fragment = Fragment {
+        lang: tongue.lang(),
         kind: kind(said),
         texts: texts(said),
         errors: said.errors(),
-        statement: said.statement,
+        statement: said.statement.map(|word| tongue.say(word)),
     };
-    plain::html(&fragment, said.title)
+    plain::html(&fragment, tongue.say(said.title))
 }
 
 fn page(said: &Said) -> String {
+    let tongue = said.tongue();
     let page = PlainPage {
-        title: said.title,
+        tongue,
+        title: tongue.say(said.title),
         kind: kind(said),
         texts: texts(said),
         errors: said.errors(),
-        statement: said.statement,
+        statement: said.statement.map(|word| tongue.say(word)),
         back: said.back.as_deref(),
         entries: said.doc.as_ref().map(entries).unwrap_or_default(),
+        detail: said.detail.as_deref(),
         request_id: &said.request_id,
     };
-    plain::html(&page, said.title)
+    plain::html(&page, page.title)
 }
 
 /// What the person typed, as far as it may be shown again.

@@ -40,6 +40,7 @@ use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
+use crate::flow::wants::Wants;
 use crate::hooks::call::Trace;
 use crate::model::call::Occasion;
 use crate::model::call::SubmitResult;
@@ -54,7 +55,7 @@ use crate::model::job::JobKind;
 use crate::model::job::Outcome as JobOutcome;
 use crate::model::job::Timings;
 use crate::model::redirect::Allowed;
-use crate::page::words;
+use crate::model::words::Word;
 use crate::rules::accepted::Update;
 use crate::rules::form::Form;
 use crate::wire::arrival::Arrival;
@@ -128,6 +129,7 @@ async fn settle(
 
 /// Who submits, apart from the request itself.
 struct Visitor {
+    wants: Wants,
     snapshot: Arc<Snapshot>,
     request_id: String,
     address: IpAddr,
@@ -147,8 +149,10 @@ async fn read(
         mut arrival,
         snapshot,
         request_id,
+        wants,
     } = visit;
     let visitor = Visitor {
+        wants,
         snapshot,
         request_id,
         address: arrival.person(&gate.settings.trusted_proxies),
@@ -188,6 +192,7 @@ async fn go_on(
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
         gate,
+        wants: visitor.wants,
         snapshot: visitor.snapshot,
         route,
         authority: visitor.authority,
@@ -222,6 +227,7 @@ fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
 /// One submission under way.
 struct Carriage {
     gate: Arc<Gate>,
+    wants: Wants,
     snapshot: Arc<Snapshot>,
     route: Route,
     occasion: Occasion,
@@ -337,6 +343,7 @@ impl Carriage {
                 hosts: &self.route.form.redirect_hosts,
             },
             here: "",
+            lang: self.wants.lang,
             trace: &self.trace,
         };
         let responders = self.gate.responders(&self.snapshot);
@@ -539,10 +546,10 @@ pub(in crate::flow) fn backend_failed(
 
     match error {
         BackendError::Send(error) => {
-            let (status, msg) = match error {
-                SendError::Connect(_) | SendError::Unsent(_) => (502, words::UNREACHABLE),
-                SendError::TimedOut(_) => (504, words::TOO_SLOW),
-                SendError::Lost(_) => (502, words::BROKE_OFF),
+            let (status, word) = match error {
+                SendError::Connect(_) | SendError::Unsent(_) => (502, Word::Unreachable),
+                SendError::TimedOut(_) => (504, Word::TooSlow),
+                SendError::Lost(_) => (502, Word::BrokeOff),
                 SendError::Upload(_) => {
                     return Said::rejected(Rejected::malformed("The upload broke off."));
                 }
@@ -558,11 +565,11 @@ pub(in crate::flow) fn backend_failed(
             } else {
                 None
             };
-            Said::backend_failed(status, msg, submitted)
+            Said::backend_failed(status, word, submitted)
         }
         BackendError::Switched => Said::backend_failed(
             502,
-            words::BROKE_OFF,
+            Word::BrokeOff,
             if is_submission { None } else { Some(false) },
         ),
         BackendError::Half(status, _) | BackendError::BothLengths(status) => {
@@ -571,7 +578,7 @@ pub(in crate::flow) fn backend_failed(
             } else {
                 Some(false)
             };
-            Said::backend_failed(502, words::BROKE_OFF, submitted)
+            Said::backend_failed(502, Word::BrokeOff, submitted)
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::model::doc::Item;
 use crate::model::doc::scalar_text;
 use crate::model::event::Event;
 use crate::model::flat::Flat;
+use crate::model::lang::Lang;
 use crate::model::nesting;
 use crate::model::redirect::Allowed;
 use crate::rules::case::Case;
@@ -233,6 +234,7 @@ impl Trial {
             occasion: &self.occasion,
             allowed: self.allowed(),
             here: &self.here,
+            lang: Lang::default(),
             trace: &trace,
         };
         let mut trail = Trail::kept();

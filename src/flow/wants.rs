@@ -1,14 +1,26 @@
-//! Which form of answer a client gets (protocol §6). Owns the reading of `accept` and `hx-request`; settled once per
-//! request, before anything can go wrong.
+//! Which form of answer a client gets, and in which language (protocol §6). Owns the reading of `accept`,
+//! `hx-request` and `accept-language`; settled once per request, before anything can go wrong.
 
 use http::HeaderMap;
 use http::HeaderName;
 use http::header;
 
+use crate::model::lang::Lang;
+
+/// What a client wants the gateway's own answers to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wants {
+    /// Their form.
+    pub medium: Medium,
+    /// Their language.
+    pub lang: Lang,
+}
+
 /// Which form of answer a client gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Medium {
     /// JSON: `accept` does not name `text/html`.
+    #[default]
     Json,
     /// A fragment of HTML: htmx.
     Fragment,
@@ -23,6 +35,16 @@ impl Wants {
     /// Reads a request's headers.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
+        let languages = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+        Self {
+            medium: Medium::of(headers),
+            lang: Lang::of(languages.filter_map(|value| value.to_str().ok())),
+        }
+    }
+}
+
+impl Medium {
+    fn of(headers: &HeaderMap) -> Self {
         if headers
             .get(&HX_REQUEST)
             .is_some_and(|value| value == "true")
@@ -62,27 +84,27 @@ mod tests {
 
     #[test]
     fn accept_decides() {
-        for (accept, wants) in [
+        for (accept, medium) in [
             (
                 "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-                Wants::Page,
+                Medium::Page,
             ),
             (
                 "text/vnd.turbo-stream.html, text/html, application/xhtml+xml",
-                Wants::Page,
+                Medium::Page,
             ),
-            ("*/*", Wants::Json),
-            ("application/json", Wants::Json),
-            ("application/json, text/html;q=0", Wants::Json),
+            ("*/*", Medium::Json),
+            ("application/json", Medium::Json),
+            ("application/json, text/html;q=0", Medium::Json),
         ] {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(Wants::of(&headers), wants, "{accept}");
+            assert_eq!(Wants::of(&headers).medium, medium, "{accept}");
         }
-        assert_eq!(Wants::of(&HeaderMap::new()), Wants::Json);
+        assert_eq!(Wants::of(&HeaderMap::new()), Wants::default());
         let mut htmx =
             HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html"))]);
         htmx.insert("hx-request", HeaderValue::from_static("true"));
-        assert_eq!(Wants::of(&htmx), Wants::Fragment);
+        assert_eq!(Wants::of(&htmx).medium, Medium::Fragment);
     }
 }

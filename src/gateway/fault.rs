@@ -103,7 +103,7 @@ impl Fault {
         };
         let body = Said::rejected(rejected).to_text(status);
         let head = format!(
-            "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+            "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncontent-language: en\r\ncache-control: no-store\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
@@ -132,7 +132,7 @@ mod tests {
             (&json["outcome"], &json["limit"]),
             (&"rejected".into(), &"limits.header_size".into())
         );
-        assert_eq!(json["msg"], "The header is larger than 100 bytes.");
+        assert_eq!(json["detail"], "The header is larger than 100 bytes.");
         assert!(Fault::Idle(Duration::ZERO).last_words().is_none());
     }
 }

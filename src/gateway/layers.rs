@@ -65,7 +65,7 @@ pub fn service(
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
         .layer(CatchPanicLayer::custom(panicked))
         .service_fn(move |request: Request<Incoming>| {
-            let wants = Wants::of(request.headers()); // JSON or HTML, settled once
+            let wants = Wants::of(request.headers()); // form and language, settled once
             let is_head = request.method() == Method::HEAD;
             let arrival = take(request, &peer, &line, spoken);
             let refused = arrival.is_err();

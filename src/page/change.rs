@@ -9,7 +9,10 @@ use url::Url;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
 use crate::model::hidden::Hidden;
+use crate::model::lang::Lang;
 use crate::model::reply::MsgType;
+use crate::model::words::Tongue;
+use crate::model::words::Words;
 
 /// Everything that is to be done to one page.
 pub struct Change {
@@ -29,6 +32,18 @@ pub struct Change {
     pub is_ours: Box<dyn Fn(&FormTag) -> bool + Send>,
     /// Fields whose values are never written into a page.
     pub hidden: Arc<Hidden>,
+    /// The language of what is said.
+    pub lang: Lang,
+    /// What the form's rule file says instead of the gateway's own words.
+    pub words: Arc<Words>,
+}
+
+impl Change {
+    /// The gateway's own words for this page.
+    #[must_use]
+    pub fn tongue(&self) -> Tongue<'_> {
+        self.words.tongue(self.lang)
+    }
 }
 
 impl fmt::Debug for Change {

@@ -11,12 +11,13 @@ pub(in crate::page) fn html(change: &Change) -> String {
     };
     let errors = change.errors.iter();
     let fragment = Fragment {
+        lang: change.lang,
         kind: notice.kind.word(),
         texts: notice.texts.iter().map(String::as_str).collect(),
         errors: errors
             .map(|(field, text)| (field.as_str(), text.as_str()))
             .collect(),
-        statement: &notice.statement,
+        statement: Some(notice.statement.as_str()).filter(|statement| !statement.is_empty()),
     };
     plain::html(&fragment, "")
 }

@@ -1,6 +1,6 @@
-//! Pages and the gateway's own words. Owns the plain, accessible page and the fragment that carry a message where
-//! no other page can, and putting a message and a form's values into a page that is there, while it streams; what to
-//! say is left to `flow`.
+//! The gateway's own pages, and those it changes. Owns the plain, accessible page and the fragment that carry a message
+//! where no other page can, and putting a message and a form's values into a page that is there, while it streams;
+//! what to say is left to `flow`.
 
 mod attributes;
 pub mod change;
@@ -12,4 +12,3 @@ pub mod plain;
 mod prescan;
 pub mod rewrite;
 mod state;
-pub mod words;

@@ -140,6 +140,7 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::model::lang::Lang;
     use crate::model::reply::MsgType;
     use crate::page::change::Notice;
     use crate::page::change::Place;
@@ -160,6 +161,8 @@ mod tests {
             page: Url::parse("https://example.org/a/form").expect("a URL"),
             is_ours: Box::new(|form| form.method == "POST" && form.action.path() == "/a/send"),
             hidden: Arc::default(),
+            lang: Lang::En,
+            words: Arc::default(),
         }
     }
 
@@ -173,7 +176,7 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    const MESSAGE: &str = "<div class=\"formgate-message formgate-error\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
+    const MESSAGE: &str = "<div class=\"formgate-message formgate-error\" lang=\"en\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
 
     #[test]
     fn the_message_stands_in_its_place() {

@@ -9,9 +9,9 @@ use percent_encoding::utf8_percent_encode;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::model::template::Template;
 use crate::rules::condition::Path;
 use crate::rules::pattern;
-use crate::rules::template::Template;
 use crate::source::table::Table;
 
 /// The statuses that mean accepted, as inclusive ranges.

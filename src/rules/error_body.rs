@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::rules::template::Template;
+use crate::model::template::Template;
 
 /// What a slot may name: the members of the gateway's own answer.
-const SLOTS: [&str; 10] = [
+const SLOTS: [&str; 11] = [
     "outcome",
     "submitted",
     "msg",
@@ -20,6 +20,7 @@ const SLOTS: [&str; 10] = [
     "redirect",
     "request_id",
     "status",
+    "detail",
 ];
 
 /// A compiled `error_body`.

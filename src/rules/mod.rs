@@ -20,6 +20,5 @@ pub mod place;
 pub mod recognise;
 pub mod route;
 pub mod shapes;
-pub mod template;
 pub mod when;
 pub mod writable;

@@ -16,6 +16,7 @@ mod forwarded;
 mod hooks;
 mod http2;
 mod journal;
+mod languages;
 mod leaving;
 mod limits;
 mod own_files;

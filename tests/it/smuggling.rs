@@ -384,7 +384,7 @@ async fn what_is_wrong_is_said_in_words_before_the_end() {
     assert_eq!(answer.status, 400);
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(
-        answer.json()["msg"],
+        answer.json()["detail"],
         "The request has both `content-length` and `transfer-encoding`."
     );
 }

@@ -1,0 +1,161 @@
+//! The gateway speaks the person's language wherever it says something by itself; a hook's words stay as they are.
+
+use serde_json::json;
+
+use crate::support::App;
+use crate::support::app;
+use crate::support::client::Answer;
+use crate::support::peer::Script;
+use crate::support::site;
+
+const CONTACT: &str = r#"
+[form]
+submit = "POST /contact"
+
+[[hook]]
+on = "preprocess"
+url = "HOOK/check"
+"#;
+
+async fn post(app: &App, language: &str) -> (Answer, Answer) {
+    let ask = || {
+        let ask = app.post("/contact").header("accept-language", language);
+        ask.form("name=Ana")
+    };
+    let script = ask().send().await;
+    let page = ask().page().send().await;
+    for answer in [&script, &page] {
+        let vary = answer.header("vary").unwrap_or_default();
+        assert!(vary.contains("accept-language"), "{vary}");
+    }
+    (script, page)
+}
+
+#[tokio::test]
+async fn a_stop_is_said_in_the_persons_language() {
+    let app = app(CONTACT).await;
+    let reply = json!({"msg": "Zu früh!", "msg_type": "error"});
+    app.hooks.reply(&reply);
+    for (asked, tag, title, statement, entered, reference) in [
+        (
+            "en-GB,en;q=0.9,de;q=0.8",
+            "en",
+            "The form was not accepted",
+            "Nothing was submitted.",
+            "What you entered",
+            "Reference: ",
+        ),
+        (
+            "de-CH, en;q=0.5",
+            "de",
+            "Das Formular wurde nicht angenommen",
+            "Es wurde nichts übermittelt.",
+            "Ihre Eingaben",
+            "Referenz: ",
+        ),
+        (
+            "fr",
+            "fr",
+            "Le formulaire n’a pas été accepté",
+            "Rien n’a été transmis.",
+            "Ce que vous avez saisi",
+            "Référence\u{a0}: ",
+        ),
+        (
+            "it, es-419;q=0.9, en;q=0.1",
+            "es",
+            "El formulario no se ha aceptado",
+            "No se ha enviado nada.",
+            "Lo que ha introducido",
+            "Referencia: ",
+        ),
+    ] {
+        let (script, page) = post(&app, asked).await;
+        assert_eq!(script.json()["title"], title);
+        assert_eq!(script.json()["msg"], "Zu früh!");
+        assert_eq!(script.header("content-language"), Some(tag));
+        assert_eq!(page.header("content-language"), Some(tag));
+        let text = page.text();
+        for said in [statement, entered, reference, "Zu früh!"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(text.contains(&format!("<html lang=\"{tag}\">")), "{text}");
+        assert!(text.contains(&format!("<h1>{title}</h1>")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_is_asked_for_in_english() {
+    let app = app(CONTACT).await;
+    app.hooks.reply(&json!({"msg_type": "error"}));
+    for language in ["", "it", "de;q=0", ";;,=", "*"] {
+        let (script, _) = post(&app, language).await;
+        assert_eq!(script.json()["title"], "The form was not accepted");
+    }
+    let silent = app.post("/contact").form("a=b").send().await;
+    assert_eq!(silent.header("content-language"), Some("en"));
+}
+
+#[tokio::test]
+async fn a_fragment_is_said_in_the_persons_language() {
+    let app = app(CONTACT).await;
+    app.hooks.reply(&json!({"msg": "No.", "msg_type": "error"}));
+    let ask = app.post("/contact").header("accept-language", "fr-CH");
+    let answer = ask.header("hx-request", "true").form("a=b").send().await;
+    let text = answer.text();
+    assert_eq!(answer.header("content-language"), Some("fr"));
+    assert!(
+        text.contains("lang=\"fr\"") && text.contains("Rien n’a été transmis."),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_be_asked_is_no_reason_for_english() {
+    let app = app(CONTACT).await;
+    app.hooks.always(Script::answer(500, "", ""));
+    let (script, page) = post(&app, "de").await;
+    assert_eq!(script.status, 503);
+    let sorry = "Bitte versuchen Sie es gleich noch einmal.";
+    assert!(script.text().contains(sorry), "{}", script.text());
+    assert!(page.text().contains(sorry), "{}", page.text());
+}
+
+#[tokio::test]
+async fn where_no_form_is_known_the_language_still_is() {
+    let app = app(CONTACT).await;
+    app.backend.close();
+    let answer = app.get("/a").header("accept-language", "es").page();
+    let text = answer.send().await.text();
+    assert!(text.contains("El sitio no ha respondido"), "{text}");
+    assert!(text.contains("No se puede acceder al sitio"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said_to_the_person_and_to_the_developer() {
+    let site = site().rules("contact", CONTACT);
+    let site = site.configure(|config| config.intake.body = 1000);
+    let app = site.start().await;
+    let ask = || {
+        let ask = app.post("/contact").header("accept-language", "de");
+        ask.form(&"a".repeat(2000))
+    };
+    let script = ask().send().await;
+    let json = script.json();
+    assert_eq!(
+        (script.status, &json["limit"]),
+        (413, &json!("limits.body"))
+    );
+    let sentence = "Was Sie gesendet haben, ist zu umfangreich.";
+    let msg = json["msg"].as_str().unwrap_or_default();
+    assert!(msg.starts_with(sentence), "{json}");
+    let detail = json["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains("1000"),
+        "in English, with the limit: {json}"
+    );
+    let page = ask().page().send().await.text();
+    assert!(page.contains(sentence), "{page}");
+    let small = format!("<p class=\"formgate-small\" lang=\"en\">{detail}</p>");
+    assert!(page.contains(&small), "{page}");
+}
