@@ -1,23 +1,122 @@
-//! The message of a page as HTML: the same markup as the fragment's. Owns what of a change stands in it.
+//! The message of a page as HTML. Owns what of a change stands in it.
 
-use crate::page::change::Change;
+use askama::Template;
+use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
+use percent_encoding::utf8_percent_encode;
+use serde_json::Value;
+
+use crate::model::doc::scalar_text;
+use crate::model::hidden::Hidden;
+use crate::model::lang::Lang;
+use crate::model::words::Tongue;
+use crate::model::words::Word;
+use crate::page::change::Notice;
+use crate::page::fields::Fields;
 use crate::page::plain;
-use crate::page::plain::Fragment;
 
-/// Nothing if there is nothing to say.
-pub(in crate::page) fn html(change: &Change) -> String {
-    let Some(notice) = &change.notice else {
-        return String::new();
-    };
-    let errors = change.errors.iter();
-    let fragment = Fragment {
-        lang: change.lang,
+/// What cannot stand in the fragment of a URL.
+const FRAGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'%');
+
+#[derive(Debug, Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    lang: Lang,
+    kind: &'a str,
+    takes_focus: bool,
+    texts: &'a [String],
+    errors: Vec<Wrong<'a>>,
+    changed: Vec<String>,
+    statement: &'a str,
+}
+
+#[derive(Debug)]
+struct Wrong<'a> {
+    field: &'a str,
+    id: Option<String>,
+    label: String,
+    text: &'a str,
+}
+
+/// What a message is made of, besides what it says.
+pub(in crate::page) struct Around<'a> {
+    pub(in crate::page) tongue: Tongue<'a>,
+    pub(in crate::page) fields: &'a Fields,
+    pub(in crate::page) hidden: &'a Hidden,
+    /// Whether a link to a part of the page stays in the page.
+    pub(in crate::page) links: bool,
+    pub(in crate::page) takes_focus: bool,
+}
+
+/// The message, with every error, linked with its field, and every field that was changed.
+pub(in crate::page) fn html(
+    notice: &Notice,
+    errors: &[(String, String)],
+    around: &Around<'_>,
+) -> String {
+    let fields = around.fields;
+    let errors = errors.iter().map(|(field, text)| Wrong {
+        field,
+        id: fields.id(field).filter(|_| around.links).map(fragment),
+        label: fields.label(field),
+        text,
+    });
+    let mut sentences = Vec::new();
+    for (name, value) in &notice.changed {
+        add_changed(&mut sentences, around, name, value);
+    }
+    let message = Message {
+        lang: around.tongue.lang(),
         kind: notice.kind.word(),
-        texts: notice.texts.iter().map(String::as_str).collect(),
-        errors: errors
-            .map(|(field, text)| (field.as_str(), text.as_str()))
-            .collect(),
-        statement: Some(notice.statement.as_str()).filter(|statement| !statement.is_empty()),
+        takes_focus: around.takes_focus,
+        texts: &notice.texts,
+        errors: errors.collect(),
+        changed: sentences,
+        statement: &notice.statement,
     };
-    plain::html(&fragment, "")
+    plain::html(&message, "")
+}
+
+/// The longest value that is said in full, in characters.
+const MAX_VALUE: usize = 200;
+
+/// Adds a sentence about a field that was changed; about its members, if it is an object.
+fn add_changed(sentences: &mut Vec<String>, around: &Around<'_>, name: &str, value: &Value) {
+    if around.hidden.covers(name) {
+        return;
+    }
+    let items = match value {
+        Value::Object(object) => {
+            for (member, value) in object {
+                add_changed(sentences, around, &format!("{name}[{member}]"), value);
+            }
+            return;
+        }
+        Value::Array(list) => list.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    let texts: Vec<String> = items.iter().filter_map(scalar_text).collect();
+    let mut text = texts.join(", ");
+    if let Some((at, _)) = text.char_indices().nth(MAX_VALUE) {
+        text.truncate(at);
+        text.push('…');
+    }
+    let label = around.fields.label(name);
+    sentences.push(if text.is_empty() {
+        around.tongue.fill(Word::FieldEmptied, &[("field", &label)])
+    } else {
+        let values = [("field", label.as_str()), ("value", text.as_str())];
+        around.tongue.fill(Word::FieldChanged, &values)
+    });
+}
+
+/// An id as it is written behind the `#` of a link.
+fn fragment(id: &str) -> String {
+    utf8_percent_encode(id, FRAGMENT).to_string()
 }

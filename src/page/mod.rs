@@ -5,10 +5,16 @@
 mod attributes;
 pub mod change;
 pub mod charset;
+mod control;
+mod fields;
 pub mod files;
+mod focus;
+mod given;
 mod message;
 mod outlet;
 pub mod plain;
 mod prescan;
 pub mod rewrite;
 mod state;
+mod text;
+mod walk;

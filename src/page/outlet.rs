@@ -38,6 +38,12 @@ impl Outlet {
         self.held.len()
     }
 
+    /// What has been put in since `from`, as long as it waits.
+    pub(in crate::page) fn since(&self, from: u64) -> Option<&[u8]> {
+        let start = usize::try_from(from.checked_sub(self.held_from)?).ok()?;
+        self.held.get(start..)
+    }
+
     /// Adds bytes at the end.
     pub(in crate::page) fn put(&mut self, bytes: &[u8]) {
         if self.holes.is_empty() {

@@ -67,7 +67,7 @@ impl Rewriter {
     /// A rewriter for a page in this charset (see [`crate::page::charset::of_page`]).
     #[must_use]
     pub fn new(change: Change, charset: &'static Encoding, limits: Limits) -> Self {
-        let shared = Shared::new(State::new(change, charset, limits));
+        let shared = Shared::new(State::new(change, charset, limits.held));
         let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
             HtmlRewriter::new(settings(&shared, charset, limits), Sink(shared.clone()))
         });
@@ -110,6 +110,7 @@ fn settings(
     let memory = MemorySettings::new()
         .with_max_allowed_memory_usage(limits.parser)
         .with_graceful_bail_out_on_memory_limit_exceeded(true);
+    let main = "main, [role=main i]";
     Settings::new_send()
         .with_encoding(charset)
         .with_adjust_charset_on_meta_tag(false)
@@ -117,9 +118,19 @@ fn settings(
         .with_strict(false)
         .with_memory_settings(memory)
         .append_element_content_handler(element!("base", handler(shared, State::base)))
-        .append_element_content_handler(element!("form", handler(shared, State::form)))
-        .append_element_content_handler(element!("main", handler(shared, State::main)))
         .append_element_content_handler(element!("body", handler(shared, State::body)))
+        .append_element_content_handler(element!(main, handler(shared, State::main)))
+        .append_element_content_handler(element!("template", handler(shared, State::template)))
+        .append_element_content_handler(element!("form", handler(shared, State::form)))
+        .append_element_content_handler(element!("fieldset", handler(shared, State::fieldset)))
+        .append_element_content_handler(element!("legend", handler(shared, State::legend)))
+        .append_element_content_handler(element!("label", handler(shared, State::label)))
+        .append_element_content_handler(element!("input", handler(shared, State::input)))
+        .append_element_content_handler(element!("textarea", handler(shared, State::textarea)))
+        .append_element_content_handler(element!("select", handler(shared, State::select)))
+        .append_element_content_handler(element!("optgroup", handler(shared, State::optgroup)))
+        .append_element_content_handler(element!("option", handler(shared, State::option)))
+        .append_element_content_handler(element!("button", handler(shared, State::button)))
 }
 
 fn handler(
@@ -149,7 +160,7 @@ mod tests {
     fn change(place: Place) -> Change {
         Change {
             notice: Some(Notice {
-                kind: MsgType::Error,
+                kind: MsgType::Warning,
                 texts: vec!["No & no.".to_owned()],
                 statement: String::new(),
                 changed: serde_json::Map::new(),
@@ -176,7 +187,7 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    const MESSAGE: &str = "<div class=\"formgate-message formgate-error\" lang=\"en\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
+    const MESSAGE: &str = "<div class=\"formgate-message formgate-warning\" lang=\"en\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
 
     #[test]
     fn the_message_stands_in_its_place() {
