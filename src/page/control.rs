@@ -85,3 +85,28 @@ impl Control {
 pub(in crate::page) fn checked_value(element: &Element<'_, '_>) -> String {
     attributes::get(element, "value").unwrap_or_else(|| "on".to_owned())
 }
+
+/// The value of an input of text as a browser reads it from the tag, and what it makes of there being none.
+pub(in crate::page) fn text_value(element: &Element<'_, '_>) -> String {
+    let kind = attributes::get(element, "type").unwrap_or_default();
+    let value = attributes::get(element, "value");
+    match (kind.trim().to_ascii_lowercase().as_str(), value) {
+        ("color", None) => "#000000".to_owned(),
+        ("range", None) => middle(element),
+        ("email" | "url", Some(value)) => value.replace(['\r', '\n'], "").trim().to_owned(),
+        (_, value) => value.unwrap_or_default().replace(['\r', '\n'], ""),
+    }
+}
+
+/// Where the handle of a range without a value stands.
+fn middle(element: &Element<'_, '_>) -> String {
+    let number = |name: &str| -> Option<f64> {
+        let value = attributes::get(element, name)?.trim().parse().ok()?;
+        f64::is_finite(value).then_some(value)
+    };
+    let min = number("min").unwrap_or(0.0);
+    let max = number("max").unwrap_or(100.0).max(min);
+    let step = number("step").filter(|step| *step > 0.0).unwrap_or(1.0);
+    let steps = ((max - min) / 2.0 / step + 0.5).floor();
+    (min + steps * step).to_string()
+}

@@ -5,16 +5,14 @@ use std::fmt;
 
 use encoding_rs::Encoding;
 use lol_html::AsciiCompatibleEncoding;
-use lol_html::HandlerResult;
 use lol_html::MemorySettings;
 use lol_html::OutputSink;
 use lol_html::Settings;
 use lol_html::element;
-use lol_html::send::Element;
 use lol_html::send::HtmlRewriter;
 
 use crate::page::change::Change;
-use crate::page::state::Shared;
+use crate::page::shared::Shared;
 use crate::page::state::State;
 
 /// How much memory one page may take.
@@ -44,7 +42,7 @@ impl Default for Limits {
 pub struct Rewriter {
     /// `None` once something went wrong.
     html: Option<HtmlRewriter<'static, Sink>>,
-    shared: Shared,
+    shared: Shared<State>,
 }
 
 impl fmt::Debug for Rewriter {
@@ -55,7 +53,7 @@ impl fmt::Debug for Rewriter {
     }
 }
 
-struct Sink(Shared);
+struct Sink(Shared<State>);
 
 impl OutputSink for Sink {
     fn handle_chunk(&mut self, chunk: &[u8]) {
@@ -103,7 +101,7 @@ impl Rewriter {
 }
 
 fn settings(
-    shared: &Shared,
+    shared: &Shared<State>,
     charset: AsciiCompatibleEncoding,
     limits: Limits,
 ) -> lol_html::send::Settings<'static, 'static> {
@@ -117,31 +115,20 @@ fn settings(
         // A strict parser breaks off at odd markup, and loses bytes with it.
         .with_strict(false)
         .with_memory_settings(memory)
-        .append_element_content_handler(element!("base", handler(shared, State::base)))
-        .append_element_content_handler(element!("body", handler(shared, State::body)))
-        .append_element_content_handler(element!(main, handler(shared, State::main)))
-        .append_element_content_handler(element!("template", handler(shared, State::template)))
-        .append_element_content_handler(element!("form", handler(shared, State::form)))
-        .append_element_content_handler(element!("fieldset", handler(shared, State::fieldset)))
-        .append_element_content_handler(element!("legend", handler(shared, State::legend)))
-        .append_element_content_handler(element!("label", handler(shared, State::label)))
-        .append_element_content_handler(element!("input", handler(shared, State::input)))
-        .append_element_content_handler(element!("textarea", handler(shared, State::textarea)))
-        .append_element_content_handler(element!("select", handler(shared, State::select)))
-        .append_element_content_handler(element!("optgroup", handler(shared, State::optgroup)))
-        .append_element_content_handler(element!("option", handler(shared, State::option)))
-        .append_element_content_handler(element!("button", handler(shared, State::button)))
-}
-
-fn handler(
-    shared: &Shared,
-    act: fn(&mut State, &mut Element<'_, '_>, &Shared),
-) -> impl FnMut(&mut Element<'_, '_>) -> HandlerResult + Send + 'static {
-    let shared = shared.clone();
-    move |element| {
-        shared.with(|state| act(state, element, &shared));
-        Ok(())
-    }
+        .append_element_content_handler(element!("base", shared.handler(State::base)))
+        .append_element_content_handler(element!("body", shared.handler(State::body)))
+        .append_element_content_handler(element!(main, shared.handler(State::main)))
+        .append_element_content_handler(element!("template", shared.handler(State::template)))
+        .append_element_content_handler(element!("form", shared.handler(State::form)))
+        .append_element_content_handler(element!("fieldset", shared.handler(State::fieldset)))
+        .append_element_content_handler(element!("legend", shared.handler(State::legend)))
+        .append_element_content_handler(element!("label", shared.handler(State::label)))
+        .append_element_content_handler(element!("input", shared.handler(State::input)))
+        .append_element_content_handler(element!("textarea", shared.handler(State::textarea)))
+        .append_element_content_handler(element!("select", shared.handler(State::select)))
+        .append_element_content_handler(element!("optgroup", shared.handler(State::optgroup)))
+        .append_element_content_handler(element!("option", shared.handler(State::option)))
+        .append_element_content_handler(element!("button", shared.handler(State::button)))
 }
 
 #[cfg(test)]

@@ -3,13 +3,10 @@
 //! focus [`Focus`]'s, what is known about a field [`Fields`]'s.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use encoding_rs::Encoding;
 use lol_html::html_content::ContentType;
 use lol_html::html_content::EndTag;
-use lol_html::html_content::StreamingHandlerSink;
 use lol_html::send::Element;
 
 use crate::model::hidden::Hidden;
@@ -33,52 +30,21 @@ use crate::page::message;
 use crate::page::message::Around;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
+use crate::page::shared::Shared;
 use crate::page::text;
 use crate::page::walk::Walk;
 
-/// What the handlers and the sink share. They run one after the other, never at once.
-#[derive(Clone)]
-pub(in crate::page) struct Shared(Arc<Mutex<State>>);
-
-impl Shared {
-    pub(in crate::page) fn new(state: State) -> Self {
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    pub(in crate::page) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
+impl Shared<State> {
     /// Opens a hole right behind a start tag, once the tag has gone out.
     fn hole_behind(
         &self,
         element: &mut Element<'_, '_>,
         then: impl FnOnce(&mut State, HoleId) + Send + 'static,
     ) {
-        let shared = self.clone();
-        let open = move |_: &mut StreamingHandlerSink<'_>| {
-            shared.with(|state| {
-                let hole = state.outlet.open(0);
-                then(state, hole);
-            });
-            Ok(())
-        };
-        element.start_tag().streaming_after(Box::new(open));
-    }
-
-    /// Does something at the end tag of an element, or at that of one around it if it has none.
-    fn at_end(
-        &self,
-        element: &mut Element<'_, '_>,
-        act: impl FnOnce(&mut State, &mut EndTag<'_>) + Send + 'static,
-    ) {
-        let shared = self.clone();
-        if let Some(handlers) = element.end_tag_handlers() {
-            handlers.push(Box::new(move |end: &mut EndTag<'_>| {
-                shared.with(|state| act(state, end));
-                Ok(())
-            }));
-        }
+        self.behind(element, |state| {
+            let hole = state.outlet.open(0);
+            then(state, hole);
+        });
     }
 }
 
@@ -302,18 +268,26 @@ impl State {
 
     // === where the page is ===
 
-    pub(in crate::page) fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared) {
+    pub(in crate::page) fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
         if self.walk.counts(element) {
             self.walk.base(element);
         }
     }
 
-    pub(in crate::page) fn template(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn template(
+        &mut self,
+        element: &mut Element<'_, '_>,
+        shared: &Shared<Self>,
+    ) {
         self.walk.template();
         shared.at_end(element, |state, _| state.walk.template_end());
     }
 
-    pub(in crate::page) fn fieldset(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn fieldset(
+        &mut self,
+        element: &mut Element<'_, '_>,
+        shared: &Shared<Self>,
+    ) {
         if !self.walk.counts(element) {
             return;
         }
@@ -327,7 +301,7 @@ impl State {
         });
     }
 
-    pub(in crate::page) fn legend(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn legend(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.walk.counts(element) {
             return;
         }
@@ -340,7 +314,7 @@ impl State {
     }
 
     /// The top of the body, or of the main part of it.
-    pub(in crate::page) fn body(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn body(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.walk.counts(element) {
             return;
         }
@@ -356,7 +330,7 @@ impl State {
         }
     }
 
-    pub(in crate::page) fn main(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn main(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.walk.counts(element) || !self.awaits_top() {
             return;
         }
@@ -383,7 +357,7 @@ impl State {
         }
     }
 
-    pub(in crate::page) fn form(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn form(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.walk.counts(element) {
             return;
         }
@@ -416,7 +390,7 @@ impl State {
 
     // === labels ===
 
-    pub(in crate::page) fn label(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn label(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.walk.found() || !self.walk.counts(element) {
             return;
         }
@@ -461,7 +435,7 @@ impl State {
 
     // === controls ===
 
-    pub(in crate::page) fn input(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn input(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.takes_control(element) {
             return;
         }
@@ -470,7 +444,11 @@ impl State {
         self.mark(element, &control, chosen, shared);
     }
 
-    pub(in crate::page) fn textarea(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn textarea(
+        &mut self,
+        element: &mut Element<'_, '_>,
+        shared: &Shared<Self>,
+    ) {
         if !self.takes_control(element) {
             return;
         }
@@ -483,7 +461,7 @@ impl State {
         self.mark(element, &control, false, shared);
     }
 
-    pub(in crate::page) fn select(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn select(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         if !self.takes_control(element) {
             return;
         }
@@ -519,7 +497,7 @@ impl State {
     }
 
     /// A button only loses the page's own focus.
-    pub(in crate::page) fn button(&mut self, element: &mut Element<'_, '_>, _: &Shared) {
+    pub(in crate::page) fn button(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
         if self.walk.counts(element) {
             self.focus.take_off(element);
         }
@@ -571,7 +549,7 @@ impl State {
         element: &mut Element<'_, '_>,
         control: &Control,
         chosen: bool,
-        shared: &Shared,
+        shared: &Shared<Self>,
     ) {
         if control.name.is_empty() || matches!(control.kind, Kind::Hidden | Kind::Button) {
             return;
@@ -627,7 +605,7 @@ impl State {
         element: &mut Element<'_, '_>,
         control: &Control,
         html: String,
-        shared: &Shared,
+        shared: &Shared<Self>,
     ) {
         if let Some(label) = &mut self.label {
             label.after += &html;
@@ -654,7 +632,7 @@ impl State {
 
     // === options ===
 
-    pub(in crate::page) fn option(&mut self, element: &mut Element<'_, '_>, shared: &Shared) {
+    pub(in crate::page) fn option(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
         self.option_ends();
         let Some(select) = self
             .select
@@ -690,7 +668,7 @@ impl State {
         }
     }
 
-    pub(in crate::page) fn optgroup(&mut self, _: &mut Element<'_, '_>, _: &Shared) {
+    pub(in crate::page) fn optgroup(&mut self, _: &mut Element<'_, '_>, _: &Shared<Self>) {
         self.option_ends();
     }
 
