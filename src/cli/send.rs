@@ -48,7 +48,6 @@ use crate::model::job::Finding;
 use crate::model::lang::Lang;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
-use crate::model::words::Tongue;
 use crate::model::words::Word;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
@@ -280,7 +279,7 @@ impl<'a> Call<'a> {
             consulted.retry_after = Some(self.rule.breaker.retry_after);
             let _ = consulted
                 .decision
-                .unavailable(Tongue::plain(Lang::En).say(Word::CheckFailed));
+                .unavailable(self.form.words.tongue(Lang::En).say(Word::CheckFailed));
         }
         let mut after = doc.clone();
         after.apply(consulted.decision.jdoc());

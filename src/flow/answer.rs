@@ -105,7 +105,7 @@ pub struct Said {
     pub limit: Option<&'static str>,
     /// Cookies of a backend's answer that is not shown.
     pub cookies: Vec<HeaderValue>,
-    /// The form, for its own shape of errors.
+    /// The form, for its own shape of errors and its own words.
     pub form: Option<Arc<Form>>,
     /// What the person typed, for a page that stands for itself.
     pub doc: Option<Doc>,
@@ -162,7 +162,10 @@ impl Said {
     /// The language it is said in.
     #[must_use]
     pub fn tongue(&self) -> Tongue<'_> {
-        Tongue::plain(self.lang)
+        match &self.form {
+            Some(form) => form.words.tongue(self.lang),
+            None => Tongue::plain(self.lang),
+        }
     }
 
     /// Names the request it is about.

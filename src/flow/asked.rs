@@ -53,7 +53,7 @@ impl Asked<'_> {
     /// What the person is told by nobody but the gateway.
     #[must_use]
     pub fn tongue(&self) -> Tongue<'_> {
-        Tongue::plain(self.lang)
+        self.route.form.words.tongue(self.lang)
     }
 
     /// The event's name for a hook of the form's own file, or of `all-forms.toml`.

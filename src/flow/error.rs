@@ -36,7 +36,7 @@ pub enum FlowError {
     Forward(BackendError, Arc<Form>),
     /// The backend has accepted, but its answer broke off.
     #[error("the backend: {0}")]
-    Half(BackendError),
+    Half(BackendError, Arc<Form>),
 }
 
 impl FlowError {
@@ -99,9 +99,11 @@ impl FlowError {
                 said.form = Some(form);
                 said
             }
-            Self::Half(error) => {
+            Self::Half(error, form) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");
-                backend_failed(&error, true, |_| Some(true))
+                let mut said = backend_failed(&error, true, |_| Some(true));
+                said.form = Some(form);
+                said
             }
         };
         Answer::Own(Box::new(said.about(request_id)))

@@ -88,7 +88,8 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     let decision = consulted.decision;
     journal::decision(&decision, &route.id, &request_id);
     if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
-        let said = Said::redirected(&decision, target.clone(), false).about(&request_id);
+        let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
+        said.form = Some(Arc::clone(&route.form));
         return Ok(Answer::Own(Box::new(said)));
     }
     let passed = gate.pass(&snapshot, arrival, Some(&route)).await?;

@@ -58,7 +58,7 @@ impl Local<'_, '_> {
             journal::local(self.asked, &rule.place, "normalises", Some(&rule.name));
             self.give(Reply::go_on().change(rule.name.as_str(), value));
         }
-        match rule.check(self.doc) {
+        match rule.check(self.doc, self.asked.tongue()) {
             Ok(Some(typed)) if !has_type(self.doc, &rule.name, &typed) => {
                 self.call = None;
                 self.doc.set_typed(&rule.name, typed);

@@ -243,7 +243,6 @@ impl Carriage {
         let mut doc = submission.doc.clone();
         let before = self.consult(Event::Preprocess, &mut doc).await;
         if let Some(mut said) = refusal(&before) {
-            said.form = Some(form);
             said.back = back(&submission.head.headers, &self.authority);
             said.doc = Some(submission.doc.clone());
             return Ok(self.own(said));
@@ -329,7 +328,8 @@ impl Carriage {
         Answer::Backend(Response::from(answer), Some(Box::new(said)))
     }
 
-    fn own(&self, said: Said) -> Answer {
+    fn own(&self, mut said: Said) -> Answer {
+        said.form = Some(Arc::clone(&self.route.form));
         Answer::Own(Box::new(said.about(&self.occasion.meta.request_id)))
     }
 
@@ -374,7 +374,7 @@ impl Carriage {
         let mut body: Option<Value> = None;
         if is_json {
             let bytes = answer.look_ahead(MAX_RESULT).await;
-            let bytes = bytes.map_err(FlowError::Half)?;
+            let bytes = bytes.map_err(|error| FlowError::Half(error, Arc::clone(&form)))?;
             let bytes = bytes.and_then(|bytes| unpacked(&bytes, encoding.as_deref()));
             body = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         }

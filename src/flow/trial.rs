@@ -40,6 +40,7 @@ use crate::model::flat::Flat;
 use crate::model::lang::Lang;
 use crate::model::nesting;
 use crate::model::redirect::Allowed;
+use crate::model::words::Tongue;
 use crate::rules::case::Case;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
@@ -189,7 +190,7 @@ impl Trial {
                 self.doc
                     .apply(&Map::from_iter([(rule.name.clone(), value)]));
             }
-            if let Ok(Some(typed)) = rule.check(&self.doc) {
+            if let Ok(Some(typed)) = rule.check(&self.doc, Tongue::plain(Lang::default())) {
                 self.doc.set_typed(&rule.name, typed);
             }
         }
@@ -240,7 +241,8 @@ impl Trial {
         let mut trail = Trail::kept();
         let consulted = consult(&asked, &mut doc, responders, &mut trail).await;
         let said = said(event, &consulted, (&original, &doc), status);
-        let said = said.about(&self.occasion.meta.request_id);
+        let mut said = said.about(&self.occasion.meta.request_id);
+        said.form = Some(Arc::clone(&self.route.form));
         self.doc = doc.clone();
         Tried {
             decision: consulted.decision,

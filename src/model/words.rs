@@ -454,6 +454,12 @@ impl Words {
         self.0.insert((word, lang), template);
     }
 
+    /// Whether nothing is said in another way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes what `base` says where nothing is said here.
     pub fn fall_back_on(&mut self, base: &Self) {
         for (place, template) in &base.0 {

@@ -1,5 +1,5 @@
 //! Field constraints in HTML's own words, checked as browsers check them. Owns types, constraints, normalising
-//! and the default messages; when they are applied is left to `flow`.
+//! and which word refuses a value; when they are applied is left to `flow`.
 
 use regex::Regex;
 use serde_json::Value;
@@ -7,7 +7,10 @@ use serde_json::Value;
 use crate::model::doc::Doc;
 use crate::model::doc::File;
 use crate::model::doc::Item;
+use crate::model::lang::Lang;
 use crate::model::reply::Reply;
+use crate::model::words::Tongue;
+use crate::model::words::Word;
 use crate::rules::kind::FieldType;
 use crate::rules::kind::Typed;
 use crate::rules::pattern;
@@ -154,9 +157,7 @@ impl FieldRule {
                 steps.collect::<Vec<_>>().join(", ")
             ));
         }
-        // `pattern` is compiled for the whole value.
-        let pattern = self.pattern.as_ref().map(Regex::as_str);
-        let pattern = pattern.map(|text| text.trim_start_matches("^(?:").trim_end_matches(")$"));
+        let pattern = self.pattern.as_ref().map(written);
         words.extend(pattern.map(|pattern| format!("pattern {pattern}")));
         let mut add = |name: &str, value: Option<String>| {
             words.extend(value.map(|value| format!("{name} {value}")));
@@ -241,35 +242,42 @@ impl FieldRule {
     /// Checks the field. Gives the typed values for the doc, if the type is not a text and all is well.
     ///
     /// # Errors
-    /// The reply that refuses the field.
-    pub fn check(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Box<Reply>> {
+    /// The reply that refuses the field, in the person's language.
+    pub fn check(&self, doc: &Doc, tongue: Tongue<'_>) -> Result<Option<Vec<Value>>, Box<Reply>> {
+        self.judge(doc)
+            .map_err(|refusal| Box::new(self.refuse(&refusal, tongue)))
+    }
+
+    fn refuse(&self, refusal: &Refusal, tongue: Tongue<'_>) -> Reply {
+        let msg = match &self.msg {
+            Some(msg) => msg.clone(),
+            None => refusal.text(tongue),
+        };
+        Reply::go_on().refuse(self.name.as_str(), msg)
+    }
+
+    fn judge(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Refusal> {
         let items = doc.items(&self.name);
         let count = items.len();
         let filled: Vec<Item<'_>> = items.into_iter().filter(|item| !is_empty(item)).collect();
         if filled.is_empty() {
-            let missing = if self.kind == FieldType::File {
-                "Choose a file."
-            } else {
-                "Fill in this field."
-            };
-            return if self.required {
-                Err(self.refuse(missing))
-            } else {
-                Ok(None)
+            return match (self.required, self.kind) {
+                (false, _) => Ok(None),
+                (true, FieldType::File) => Err(Word::MissingFile.into()),
+                (true, _) => Err(Word::Missing.into()),
             };
         }
         if self.kind == FieldType::List {
             self.check_count(filled.len())?;
         }
         if filled.len() < count && self.minds_empty(doc) {
-            let why = self.kind.read("").err();
-            return Err(self.refuse(why.unwrap_or("Fill in this field.")));
+            return Err(self.kind.read("").err().unwrap_or(Word::Missing).into());
         }
         // Which of several counts is the backend's choice, so none could be judged.
         if self.takes_one && (count > 1 || is_list(doc, &self.name)) {
-            return Err(self.refuse("Give one value."));
+            return Err(Word::TooManyValues.into());
         }
-        let typed: Result<Vec<Typed>, Box<Reply>> =
+        let typed: Result<Vec<Typed>, Refusal> =
             filled.iter().map(|item| self.check_item(item)).collect();
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
         Ok(match self.kind {
@@ -300,58 +308,65 @@ impl FieldRule {
         }
     }
 
-    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Box<Reply>> {
+    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Refusal> {
         match (item, self.kind) {
             (Item::File(file), FieldType::File) => self.check_file(file),
-            (Item::File(_), _) => Err(self.refuse("This field takes no file.")),
-            (_, FieldType::File) => Err(self.refuse("Choose a file.")),
+            (Item::File(_), _) => Err(Word::NoFile.into()),
+            (_, FieldType::File) => Err(Word::MissingFile.into()),
             (item, _) => {
-                let Some(text) = item.text() else {
-                    return Err(self.refuse("This is not a value for this field."));
-                };
+                let text = item.text().ok_or(Word::NoValue)?;
                 self.check_text(&text)
             }
         }
     }
 
-    fn check_text(&self, text: &str) -> Result<Typed, Box<Reply>> {
+    fn check_text(&self, text: &str) -> Result<Typed, Refusal> {
         let length = browser_length(text);
         if let Some(least) = self.minlength.filter(|least| length < *least) {
-            return Err(self.refuse(&format!("Use at least {least} characters.")));
+            let refusal = Refusal::from(Word::TooShort).with("length", &length);
+            return Err(refusal.with("minlength", &least));
         }
         if let Some(most) = self.maxlength.filter(|most| length > *most) {
-            return Err(self.refuse(&format!("Use at most {most} characters.")));
+            let refusal = Refusal::from(Word::TooLong).with("length", &length);
+            return Err(refusal.with("maxlength", &most));
         }
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(text)
         {
-            return Err(self.refuse("This does not have the expected form."));
+            return Err(Refusal::from(Word::WrongPattern).with("pattern", &written(pattern)));
         }
-        let typed = self.kind.read(text).map_err(|why| self.refuse(why))?;
+        let typed = self.kind.read(text)?;
         if self.kind == FieldType::List {
             return Ok(typed);
         }
-        if let Some(least) = self.min.as_ref().filter(|least| typed.is_below(least)) {
-            return Err(self.refuse(&format!(
-                "This must be {least} or {}.",
-                later_word(self.kind, true)
-            )));
-        }
-        if let Some(most) = self.max.as_ref().filter(|most| most.is_below(&typed)) {
-            return Err(self.refuse(&format!(
-                "This must be {most} or {}.",
-                later_word(self.kind, false)
-            )));
-        }
-        if let Some(step) = self.step
-            && !self.is_on_step(&typed, step)
-        {
-            return Err(self.refuse(&format!(
-                "This must go in steps of {}.",
-                Typed::Number(step)
-            )));
-        }
+        self.check_bounds(&typed)?;
         Ok(typed)
+    }
+
+    fn check_bounds(&self, typed: &Typed) -> Result<(), Refusal> {
+        let is_date = self.kind == FieldType::Date;
+        if let Some(least) = self.min.as_ref().filter(|least| typed.is_below(least)) {
+            let word = if is_date {
+                Word::TooEarly
+            } else {
+                Word::TooLow
+            };
+            return Err(Refusal::from(word).with("min", least));
+        }
+        if let Some(most) = self.max.as_ref().filter(|most| most.is_below(typed)) {
+            let word = if is_date {
+                Word::TooLate
+            } else {
+                Word::TooHigh
+            };
+            return Err(Refusal::from(word).with("max", most));
+        }
+        match self.step {
+            Some(step) if !self.is_on_step(typed, step) => {
+                Err(Refusal::from(Word::OffStep).with("step", &Typed::Number(step)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_on_step(&self, typed: &Typed, step: f64) -> bool {
@@ -363,36 +378,64 @@ impl FieldRule {
         (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0)
     }
 
-    fn check_count(&self, count: usize) -> Result<(), Box<Reply>> {
+    fn check_count(&self, count: usize) -> Result<(), Refusal> {
         let count = Typed::Integer(i128::try_from(count).unwrap_or(i128::MAX));
         if let Some(least) = self.min.as_ref().filter(|least| count.is_below(least)) {
-            return Err(self.refuse(&format!("Choose at least {least}.")));
+            return Err(Refusal::from(Word::TooFew).with("min", least));
         }
         if let Some(most) = self.max.as_ref().filter(|most| most.is_below(&count)) {
-            return Err(self.refuse(&format!("Choose at most {most}.")));
+            return Err(Refusal::from(Word::TooMany).with("max", most));
         }
         Ok(())
     }
 
-    fn check_file(&self, file: &File) -> Result<Typed, Box<Reply>> {
+    fn check_file(&self, file: &File) -> Result<Typed, Refusal> {
         if let Some(most) = self.maxsize.filter(|most| file.size > *most) {
-            return Err(self.refuse(&format!("The file may have at most {}.", show_size(most))));
+            return Err(Refusal::from(Word::FileTooLarge).with("maxsize", &show_size(most)));
         }
-        let accepted =
-            self.accept.is_empty() || self.accept.iter().any(|wanted| accepts(wanted, file));
-        if !accepted {
-            return Err(self.refuse(&format!(
-                "Choose a file of one of these kinds: {}.",
-                self.accept.join(", ")
-            )));
+        if !self.accept.is_empty() && !self.accept.iter().any(|wanted| accepts(wanted, file)) {
+            return Err(Refusal::from(Word::WrongFile).with("accept", &self.accept.join(", ")));
         }
         Ok(Typed::File)
     }
+}
 
-    fn refuse(&self, default: &str) -> Box<Reply> {
-        let msg = self.msg.as_deref().unwrap_or(default);
-        Box::new(Reply::go_on().refuse(self.name.as_str(), msg))
+/// Why a value is refused, before it is put into words.
+#[derive(Debug)]
+struct Refusal {
+    word: Word,
+    slots: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    fn with(mut self, slot: &'static str, value: &impl ToString) -> Self {
+        self.slots.push((slot, value.to_string()));
+        self
     }
+
+    fn text(&self, tongue: Tongue<'_>) -> String {
+        let slots = self.slots.iter();
+        let slots: Vec<_> = slots.map(|(name, value)| (*name, value.as_str())).collect();
+        tongue.fill(self.word, &slots)
+    }
+}
+
+impl From<Word> for Refusal {
+    fn from(word: Word) -> Self {
+        Self {
+            word,
+            slots: Vec::new(),
+        }
+    }
+}
+
+/// A pattern as it was written: it is compiled for the whole value.
+fn written(pattern: &Regex) -> &str {
+    let whole = pattern.as_str();
+    let inner = whole.strip_prefix("^(?:");
+    inner
+        .and_then(|inner| inner.strip_suffix(")$"))
+        .unwrap_or(whole)
 }
 
 impl Normalize {
@@ -440,7 +483,7 @@ fn bound(table: &Table<'_>, name: &str, kind: FieldType) -> Option<Typed> {
         table.complain(
             name,
             format!("`{text}` is not a bound for this type"),
-            why.trim_end_matches('.'),
+            why.text(Lang::En).trim_end_matches('.'),
         );
     }
     typed.ok()
@@ -499,15 +542,6 @@ fn accepts(wanted: &str, file: &File) -> bool {
     }
 }
 
-const fn later_word(kind: FieldType, least: bool) -> &'static str {
-    match (kind, least) {
-        (FieldType::Date, true) => "later",
-        (FieldType::Date, false) => "earlier",
-        (_, true) => "more",
-        (_, false) => "less",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -536,7 +570,7 @@ mod tests {
         for value in values {
             flat.push_text("f", value);
         }
-        rule.check(&Doc::from(flat))
+        rule.check(&Doc::from(flat), Tongue::plain(Lang::En))
             .map_err(|reply| reply.messages()[0].msg.clone())
     }
 
@@ -653,7 +687,10 @@ mod tests {
         let mut flat = Flat::new(&Arc::new(Hidden::default()), 16);
         flat.push_text("f[]", "");
         flat.push_text("f[]", "x");
-        assert!(tags.check(&Doc::from(flat)).is_ok());
+        assert!(
+            tags.check(&Doc::from(flat), Tongue::plain(Lang::En))
+                .is_ok()
+        );
     }
 
     #[test]
@@ -686,7 +723,8 @@ mod tests {
                 sha256: String::new(),
             };
             flat.push_file("f", file);
-            rule.check(&Doc::from(flat)).is_ok()
+            rule.check(&Doc::from(flat), Tongue::plain(Lang::En))
+                .is_ok()
         };
         assert!(verdict("a.png", "image/png", 10));
         assert!(verdict("a.Pdf", "application/pdf", 10));

@@ -25,6 +25,8 @@ use crate::rules::shapes::HOOK;
 use crate::rules::shapes::RULE;
 use crate::rules::shapes::RULE_FILE;
 use crate::rules::shapes::USER_INFO;
+use crate::rules::shapes::WORDS;
+use crate::rules::words;
 use crate::source::page::Page;
 use crate::source::secret;
 use crate::source::shape::suggestion;
@@ -69,6 +71,8 @@ impl RuleFile {
             if let Some(table) = user_table.as_ref().filter(|_| stem != ALL_FORMS) {
                 check_params(table, &form);
             }
+            let words_table = top.table("words", &WORDS);
+            let words = words_table.as_ref().map(words::read).unwrap_or_default();
             let part = Part {
                 user_info: user_table.as_ref().map(person::read).unwrap_or_default(),
                 fields: fields(&top),
@@ -79,6 +83,7 @@ impl RuleFile {
                     .map(Arc::new)
                     .collect(),
                 hooks: hooks(&top, folder, &form),
+                words: Arc::new(words),
             };
             let cases = top.tables("case", &CASE);
             let cases: Vec<Case> = cases.iter().filter_map(Case::read).collect();

@@ -13,6 +13,7 @@ use crate::model::event::Event;
 use crate::model::hidden::Hidden;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
+use crate::model::words::Words;
 use crate::rules::accepted::Accepted;
 use crate::rules::accepted::SubmissionId;
 use crate::rules::accepted::Update;
@@ -110,6 +111,8 @@ pub struct Part {
     pub rules: Vec<Arc<LocalRule>>,
     /// `[[hook]]`.
     pub hooks: Vec<Arc<HookRule>>,
+    /// `[words]`.
+    pub words: Arc<Words>,
 }
 
 /// A hook in a form's chain.
@@ -178,6 +181,8 @@ pub struct Form {
     pub user_info: Vec<(String, UserSource)>,
     /// Whether letter case does not count: not in paths, and not in the names of fields.
     pub case_insensitive: bool,
+    /// What is said instead of the gateway's own words.
+    pub words: Arc<Words>,
     /// What is checked without a network: what all forms have in common, then the form's own.
     pub checks: [Checks; 2],
     hooks: [Vec<ChainHook>; 3],
@@ -402,6 +407,16 @@ impl Api {
     }
 }
 
+/// The form's own words; where it says nothing, those of all forms.
+fn words(own: &Arc<Words>, all: &Arc<Words>) -> Arc<Words> {
+    if own.is_empty() {
+        return Arc::clone(all);
+    }
+    let mut words = Words::clone(own);
+    words.fall_back_on(all);
+    Arc::new(words)
+}
+
 impl Form {
     /// Puts a form together from its own file and that of all forms. `number` gives each hook its number.
     #[must_use]
@@ -470,6 +485,7 @@ impl Form {
             on_conflict: own.on_conflict.or(all.on_conflict).unwrap_or_default(),
             budget: own.budget.or(all.budget).unwrap_or(DEFAULT_BUDGET),
             user_info: user_info(&all_part.user_info, &part.user_info),
+            words: words(&part.words, &all_part.words),
             case_insensitive: own
                 .case_insensitive
                 .or(all.case_insensitive)

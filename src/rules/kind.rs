@@ -10,6 +10,8 @@ use serde_json::Number;
 use serde_json::Value;
 use url::Url;
 
+use crate::model::words::Word;
+
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
@@ -76,23 +78,19 @@ impl FieldType {
     /// Reads a text that is not empty.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
-    pub fn read(self, text: &str) -> Result<Typed, &'static str> {
+    /// What the person who typed it is told.
+    pub fn read(self, text: &str) -> Result<Typed, Word> {
         match self {
             Self::String | Self::File => Ok(Typed::Text),
             Self::List => Ok(Typed::Element(text.to_owned())),
-            Self::Integer => integer(text)
-                .map(Typed::Integer)
-                .ok_or("Enter a whole number."),
-            Self::Number => number(text).map(Typed::Number).ok_or("Enter a number."),
-            Self::Boolean => boolean(text).map(Typed::Boolean).ok_or("Choose yes or no."),
-            Self::Date => date(text)
-                .map(Typed::Date)
-                .ok_or("Enter a date as year-month-day, for example 2026-11-20."),
+            Self::Integer => integer(text).map(Typed::Integer).ok_or(Word::NoInteger),
+            Self::Number => number(text).map(Typed::Number).ok_or(Word::NoNumber),
+            Self::Boolean => boolean(text).map(Typed::Boolean).ok_or(Word::NoBoolean),
+            Self::Date => date(text).map(Typed::Date).ok_or(Word::NoDate),
             Self::Email if EMAIL.is_match(text) => Ok(Typed::Text),
-            Self::Email => Err("Enter an e-mail address."),
+            Self::Email => Err(Word::NoEmail),
             Self::Url if Url::parse(text).is_ok() => Ok(Typed::Text),
-            Self::Url => Err("Enter a complete web address, such as https://example.org."),
+            Self::Url => Err(Word::NoUrl),
         }
     }
 }

@@ -21,4 +21,5 @@ pub mod recognise;
 pub mod route;
 pub mod shapes;
 pub mod when;
+pub mod words;
 pub mod writable;

@@ -1,6 +1,8 @@
 //! The vocabulary of rule files. Owns every key with its kind and its sentence of documentation; what a key does
 //! is left to the module that reads it.
 
+use crate::model::lang::Lang;
+use crate::model::words::Word;
 use crate::source::shape::Key;
 use crate::source::shape::Kind;
 use crate::source::shape::Shape;
@@ -39,6 +41,11 @@ pub static RULE_FILE: Shape = Shape {
             "hook",
             Kind::Tables(&HOOK),
             "Calls whose answer is the reply.",
+        ),
+        key(
+            "words",
+            Kind::Table(&WORDS),
+            "What is said instead of the gateway's own texts.",
         ),
         key(
             "case",
@@ -440,6 +447,48 @@ pub static TEXT_TABLE: Shape = Shape {
     others: Some(Kind::Text),
     keys: &[],
 };
+
+/// `[words]`.
+pub static WORDS: Shape = Shape {
+    title: "[words]",
+    doc: "What is said instead of the gateway's own texts, in every language; `[words.de]` for one alone.",
+    others: None,
+    keys: &WORD_KEYS,
+};
+
+/// `[words.de]` and its like.
+pub static WORDS_IN: Shape = Shape {
+    title: "[words.…]",
+    doc: "What is said instead of the gateway's own texts in one language.",
+    others: None,
+    keys: WORD_KEYS.split_at(Lang::ALL.len()).1,
+};
+
+/// A table for each language, and a text for each word.
+static WORD_KEYS: [Key; Lang::ALL.len() + Word::ALL.len()] = {
+    let mut keys = [const { key("", Kind::Text, "") }; Lang::ALL.len() + Word::ALL.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = if at < Lang::ALL.len() {
+            let lang = Lang::ALL[at];
+            key(lang.tag(), Kind::Table(&WORDS_IN), in_one(lang))
+        } else {
+            let word = Word::ALL[at - Lang::ALL.len()];
+            key(word.key(), Kind::Text, word.text(Lang::En))
+        };
+        at += 1;
+    }
+    keys
+};
+
+const fn in_one(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "What is said in English alone.",
+        Lang::De => "What is said in German alone.",
+        Lang::Fr => "What is said in French alone.",
+        Lang::Es => "What is said in Spanish alone.",
+    }
+}
 
 /// `[[case]]`.
 pub static CASE: Shape = Shape {

@@ -141,13 +141,26 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// So many words are not listed in a complaint; so few of them are.
+const MANY: usize = 40;
+const FEW: usize = 4;
+
 /// "did you mean `x`?" for the nearest word, else the list of what there is.
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None => {
             let all: Vec<String> = known.into_iter().map(|word| format!("`{word}`")).collect();
-            format!("known are {}", all.join(", "))
+            match all.get(..FEW) {
+                Some(first) if all.len() > MANY => {
+                    format!(
+                        "known are {}, and {} more",
+                        first.join(", "),
+                        all.len() - FEW
+                    )
+                }
+                _ => format!("known are {}", all.join(", ")),
+            }
         }
     }
 }

@@ -586,7 +586,7 @@ fn try_knows_the_person_the_parameters_and_the_backends_answer() {
         .run_shell("echo '{\"email\": \"no address\"}' | \"$FORMGATE\" try contact --doc - --json");
     assert_eq!(
         json(&ran.stdout)["answer"]["errors"]["email"],
-        "Enter an e-mail address."
+        "Enter an e-mail address, such as name@example.org."
     );
 }
 

@@ -159,3 +159,141 @@ async fn what_is_wrong_with_a_request_is_said_to_the_person_and_to_the_developer
     let small = format!("<p class=\"formgate-small\" lang=\"en\">{detail}</p>");
     assert!(page.contains(&small), "{page}");
 }
+
+const CLUB: &str = r#"
+[form]
+submit = "POST /club"
+
+[fields.name]
+required = true
+[fields.nick]
+minlength = 3
+maxlength = 5
+[fields.code]
+pattern = '[A-Z]{2}'
+[fields.age]
+type = "integer"
+min = 16
+[fields.born]
+type = "date"
+max = "2010-12-31"
+[fields.mail]
+type = "email"
+[fields.home]
+type = "url"
+[fields.days]
+type = "list"
+max = 1
+[fields.own]
+type = "number"
+msg = "Nur mit {Zahl}!"
+"#;
+
+const WRONG: &str = "name=&nick=ab&code=x&age=15&born=2011-01-01&mail=x&home=x&days=a&days=b&own=x";
+
+async fn errors(app: &App, language: &str) -> serde_json::Value {
+    let ask = app.post("/club").header("accept-language", language);
+    let mut json = ask.form(WRONG).send().await.json();
+    json["errors"].take()
+}
+
+#[tokio::test]
+async fn constraints_are_said_in_the_persons_language() {
+    let app = site().rules("club", CLUB).start().await;
+    assert_eq!(
+        errors(&app, "en").await,
+        json!({
+            "name": "Fill in this field.",
+            "nick": "Use at least 3 characters; there are 2 so far.",
+            "code": "This does not have the expected form.",
+            "age": "This must be 16 or more.",
+            "born": "This must be 2010-12-31 or earlier.",
+            "mail": "Enter an e-mail address, such as name@example.org.",
+            "home": "Enter a complete web address, such as https://example.org.",
+            "days": "Choose at most 1.",
+            "own": "Nur mit {Zahl}!",
+        })
+    );
+    assert_eq!(
+        errors(&app, "de-AT").await,
+        json!({
+            "name": "Bitte füllen Sie dieses Feld aus.",
+            "nick": "Bitte geben Sie mindestens 3 Zeichen ein; bisher sind es 2.",
+            "code": "Die Eingabe hat nicht das erwartete Format.",
+            "age": "Der Wert muss mindestens 16 sein.",
+            "born": "Das Datum darf nicht nach dem 2010-12-31 liegen.",
+            "mail": "Bitte geben Sie eine E-Mail-Adresse ein, zum Beispiel name@example.org.",
+            "home": "Bitte geben Sie eine vollständige Webadresse ein, zum Beispiel https://example.org.",
+            "days": "Bitte wählen Sie höchstens 1 aus.",
+            "own": "Nur mit {Zahl}!",
+        })
+    );
+    let french = errors(&app, "fr").await;
+    assert_eq!(
+        french["nick"],
+        "Veuillez saisir au moins 3 caractères\u{a0}; il y en a 2 pour l’instant."
+    );
+    assert_eq!(
+        french["born"],
+        "La date doit être le 2010-12-31 ou plus tôt."
+    );
+    let spanish = errors(&app, "es").await;
+    assert_eq!(spanish["name"], "Rellene este campo.");
+    assert_eq!(spanish["age"], "El valor debe ser 16 o más.");
+}
+
+const ALL_FORMS: &str = r#"
+[words]
+nothing_saved = "all: nothing"
+missing = "all: missing"
+[words.de]
+missing = "alle: fehlt"
+too_low = "alle: ab {min}"
+"#;
+
+const OWN_WORDS: &str = r#"
+[words]
+go_back = "own: back to <the> {{club}}"
+not_accepted = "own: no"
+[words.de]
+too_low = "eigen: {min} oder mehr"
+"#;
+
+#[tokio::test]
+async fn a_rule_file_says_it_in_its_own_words() {
+    let rules = format!("{CLUB}{OWN_WORDS}");
+    let site = site().rules("club", &rules);
+    let site = site.rules("all-forms", &format!("[form]\n{ALL_FORMS}"));
+    let other = "[form]\nsubmit = \"POST /other\"\n[fields.name]\nrequired = true\n";
+    let app = site.rules("other", other).start().await;
+
+    let german = errors(&app, "de").await;
+    assert_eq!(german["age"], "eigen: 16 oder mehr", "the form's own file");
+    assert_eq!(german["name"], "alle: fehlt", "of all forms, in German");
+    assert_eq!(german["own"], "Nur mit {Zahl}!", "a field's own message");
+    let french = errors(&app, "fr").await;
+    assert_eq!(french["name"], "all: missing", "of all forms, in any");
+    assert_eq!(
+        french["age"],
+        "La valeur doit être supérieure ou égale à 16."
+    );
+
+    let ask = app.post("/club").header("accept-language", "es").page();
+    let ask = ask.header("referer", "http://forms.example.org/club");
+    let page = ask.form(WRONG).send().await;
+    let text = page.text();
+    assert!(text.contains("<h1>own: no</h1>"), "{text}");
+    assert!(text.contains("all: nothing"), "{text}");
+    assert!(text.contains("own: back to &#60;the&#62; {club}"), "{text}");
+    assert!(text.contains("Lo que ha introducido"), "{text}");
+
+    // Another form has only what is said for all.
+    let ask = app.post("/other").header("accept-language", "de");
+    let json = ask.form("name=").send().await.json();
+    assert_eq!(json["title"], "Das Formular wurde nicht angenommen");
+    assert_eq!(json["errors"]["name"], "alle: fehlt");
+    // No form, no words of a form.
+    app.backend.close();
+    let page = app.get("/").page().send().await.text();
+    assert!(page.contains("Nothing was submitted."), "{page}");
+}

@@ -382,6 +382,7 @@ proptest! {
         let mut headers = HeaderMap::new();
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(header::COOKIE, value.clone());
+            headers.insert(header::ACCEPT_LANGUAGE, value.clone());
             headers.insert(header::ACCEPT, value);
             drop(Cookies::of(&headers).get("sid").map(str::to_owned));
             drop(format!("{:?}", Wants::of(&headers)));
