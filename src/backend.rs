@@ -272,12 +272,14 @@ async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendEr
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(BackendError::Switched);
     }
-    if head.headers.contains_key(header::CONTENT_LENGTH)
-        && head.headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Err(BackendError::BothLengths(head.status));
+    if hop::is_any_of(&head.headers) {
+        if head.headers.contains_key(header::CONTENT_LENGTH)
+            && head.headers.contains_key(header::TRANSFER_ENCODING)
+        {
+            return Err(BackendError::BothLengths(head.status));
+        }
+        hop::strip(&mut head.headers);
     }
-    hop::strip(&mut head.headers);
     // What was HTTP/1.0 at the backend is none of the person's business.
     head.version = Version::HTTP_11;
     let small = body.length().filter(|length| *length <= SMALL);

@@ -38,6 +38,13 @@ pub enum Spoken {
     Http2(usize),
 }
 
+/// What one connection is served with.
+struct Served {
+    gate: Arc<Gate>,
+    peer: Arc<Peer>,
+    line: Arc<Line>,
+}
+
 /// How much may be under way for one connection of HTTP/2, what goes on for streams that were given up included.
 const WORK: usize = 512;
 
@@ -60,26 +67,33 @@ pub fn service(
 > + Clone
 + Send
 + 'static {
-    let (gate, peer, line) = (Arc::clone(gate), Arc::clone(peer), Arc::clone(line));
+    // One count for each request instead of three.
+    let served = Arc::new(Served {
+        gate: Arc::clone(gate),
+        peer: Arc::clone(peer),
+        line: Arc::clone(line),
+    });
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
         .layer(CatchPanicLayer::custom(panicked))
         .service_fn(move |request: Request<Incoming>| {
             let wants = Wants::of(request.headers()); // form and language, settled once
             let is_head = request.method() == Method::HEAD;
-            let arrival = take(request, &peer, &line, spoken);
+            let served = Arc::clone(&served);
+            let arrival = take(request, &served.peer, &served.line, spoken);
             let refused = arrival.is_err();
-            let (gate, line, busy) = (Arc::clone(&gate), Arc::clone(&line), line.begin());
+            let busy = served.line.begin();
             let many = matches!(spoken, Spoken::Http2(_));
             // Whatever is done for a peer holds on to it.
-            if many && Arc::strong_count(&peer) > WORK {
-                line.call_unruly();
+            if many && Arc::strong_count(&served.peer) > WORK {
+                served.line.call_unruly();
             }
             async move {
+                let line = &served.line;
                 let _ends = line.early.until_dropped(); // a panic, too, ends early answers
-                let response = gate.handle(arrival, wants).await;
+                let response = served.gate.handle(arrival, wants).await;
                 line.early.end().await;
-                let mut response = finish(response, &line);
+                let mut response = finish(response, line);
                 if many {
                     if is_head {
                         empty(&mut response);

@@ -126,14 +126,17 @@ impl Arrival {
             check_length(&head, &body)?;
             join_cookies(&mut head.headers);
         }
-        let upgrade = upgrade(&head).filter(|_| body.is_end_stream());
-        let trailers = hop::has_token(&head.headers, &header::TE, "trailers");
-        hop::strip(&mut head.headers);
+        let mut upgrade = None;
+        let mut trailers = false;
+        if hop::is_any_of(&head.headers) {
+            upgrade = self::upgrade(&head).filter(|_| body.is_end_stream());
+            trailers = hop::has_token(&head.headers, &header::TE, "trailers");
+            hop::strip(&mut head.headers);
+        }
         remove_pretences(&mut head.headers, peer.trusted);
         if peer.trusted {
             believe_the_nearest(&mut head.headers);
         }
-        head.headers.remove(header::EXPECT);
         let early = early.filter(|_| head.version == Version::HTTP_11);
         Ok(Box::new(Self {
             head,
@@ -221,7 +224,10 @@ impl Arrival {
             _ => HeaderValue::from_static("1.1 formgate"),
         };
         let proto = HeaderValue::from_static(if self.peer.tls { "https" } else { "http" });
-        let host = headers.get(header::HOST).cloned();
+        // There are few headers, and it is among the first: looking for it costs less than its hash.
+        let mut pairs = headers.iter();
+        let host = pairs.find(|(name, _)| *name == header::HOST);
+        let host = host.map(|(_, value)| value.clone());
         if self.peer.trusted {
             let chain = chained(headers, &FORWARDED_FOR, &self.peer.shown);
             headers.insert(&FORWARDED_FOR, chain);
@@ -237,8 +243,12 @@ impl Arrival {
                 None => headers.remove(&FORWARDED_HOST),
             };
         }
-        let via = chained(headers, &header::VIA, &via);
-        headers.insert(header::VIA, via);
+        if headers.keys().any(|name| *name == header::VIA) {
+            let chain = chained(headers, &header::VIA, &via);
+            headers.insert(header::VIA, chain);
+        } else {
+            headers.append(header::VIA, via);
+        }
     }
 }
 
@@ -380,13 +390,14 @@ fn is_override(name: &HeaderName) -> bool {
 
 /// Takes off headers whose names have more than letters, digits and hyphens: many applications see `_` and others
 /// as a hyphen, so that `x_forwarded_for` would pass for what only the gateway says. And what only those who are
-/// trusted may say. `proxy` nobody may: CGI hands it to programs as the proxy they are to use.
+/// trusted may say. `proxy` nobody may: CGI hands it to programs as the proxy they are to use. And `expect`, which the
+/// gateway meets itself.
 fn remove_pretences(headers: &mut HeaderMap, trusted: bool) {
     let goes = |name: &&HeaderName| {
         let text = name.as_str();
         let mut bytes = text.bytes();
         let usual = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        !usual || text == "proxy" || (!trusted && is_override(name))
+        !usual || text == "proxy" || **name == header::EXPECT || (!trusted && is_override(name))
     };
     let gone: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
     for name in gone {
@@ -424,9 +435,12 @@ fn check_host(head: &mut Parts) -> Result<(), Rejected> {
         .uri
         .authority()
         .map(|authority| authority.as_str().to_owned());
-    let mut hosts = head.headers.get_all(header::HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
+    let mut hosts = head
+        .headers
+        .iter()
+        .filter(|(name, _)| **name == header::HOST);
+    let first = hosts.next().map(|(_, value)| value);
+    if hosts.next().is_some() {
         return Err(Rejected::malformed(
             "The request has more than one `host` header.",
         ));
@@ -451,14 +465,13 @@ fn check_host(head: &mut Parts) -> Result<(), Rejected> {
                 "The request names one host in its first line and another in its `host` header.",
             ));
         }
-        (Some(_), _) => {}
+        (Some(host), _) => return good_host(host),
     }
-    let host = head
-        .headers
-        .get(header::HOST)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    if is_host(host) {
+    head.headers.get(header::HOST).map_or(Ok(()), good_host)
+}
+
+fn good_host(host: &HeaderValue) -> Result<(), Rejected> {
+    if is_host(host.as_bytes()) {
         Ok(())
     } else {
         Err(Rejected::malformed("The request's `host` is not a host."))

@@ -25,12 +25,28 @@ static FRAMING: [HeaderName; 4] = [
     header::HOST,
 ];
 
+/// Whether there is any hop-by-hop header.
+#[must_use]
+pub fn is_any_of(headers: &HeaderMap) -> bool {
+    // By text: a length and a few bytes tell nearly all names from these.
+    let is_hop = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "proxy-authenticate"
+                | "proxy-authorization"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    };
+    headers.keys().any(is_hop)
+}
+
 /// Takes every hop-by-hop header off, and those that `connection` names.
 pub fn strip(headers: &mut HeaderMap) {
-    let is_hop = |name: &HeaderName| HOP_BY_HOP.contains(name);
-    if !headers.keys().any(is_hop) {
-        return;
-    }
     let named = named(headers);
     for name in named.iter().filter(|name| !FRAMING.contains(name)) {
         headers.remove(name);
@@ -80,6 +96,15 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn each_of_them_is_seen() {
+        for name in &HOP_BY_HOP {
+            let all = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
+            assert!(is_any_of(&all), "{name}");
+        }
+        assert!(!is_any_of(&headers(&[("trailer", "x"), ("host", "a")])));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::future::Future;
 use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -176,7 +178,7 @@ impl Pool {
             let spare = (repeatable && connect.is_none() && idle.idle(began) >= MOMENT)
                 .then(|| spare(&request));
             let head_only = request.method() == http::Method::HEAD;
-            let answer = idle.sender.try_send_request(*request);
+            let answer = pin!(idle.sender.try_send_request(*request));
             let answer = in_time(answer, &mut idle.clock, began, within, progress.as_ref()).await;
             match answer.ok_or(SendError::TimedOut(within))? {
                 Ok(response) => return Ok(self.exchange(response, idle, connect, head_only)),
@@ -308,18 +310,15 @@ impl Pool {
     }
 }
 
-use std::future::Future;
-
 /// Waits for an answer as long as something is still being sent, or the person's own upload is being waited for,
 /// and then for one time limit.
 async fn in_time<T>(
-    answer: impl Future<Output = T>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
     clock: &mut Clock,
     began: Instant,
     within: Duration,
     progress: Option<&Arc<Progress>>,
 ) -> Option<T> {
-    let mut answer = std::pin::pin!(answer);
     let sent = || progress.map_or(0, |progress| progress.frames());
     let (mut deadline, mut before) = (began + within, sent());
     std::future::poll_fn(|cx| {
