@@ -8,7 +8,6 @@ use std::mem;
 
 use encoding_rs::Encoding;
 use lol_html::AsciiCompatibleEncoding;
-use lol_html::MemorySettings;
 use lol_html::OutputSink;
 use lol_html::Settings;
 use lol_html::element;
@@ -21,6 +20,7 @@ use crate::page::change::FormTag;
 use crate::page::control;
 use crate::page::control::Control;
 use crate::page::control::Kind;
+use crate::page::rewrite;
 use crate::page::rewrite::Limits;
 use crate::page::shared::Shared;
 use crate::page::text;
@@ -58,12 +58,11 @@ impl Reader {
     ) -> Self {
         let shared = Shared::new(State::new(Walk::new(page, is_ours), charset, limits.held));
         let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
-            let memory = MemorySettings::new().with_max_allowed_memory_usage(limits.parser);
             let settings = Settings::new_send()
                 .with_encoding(charset)
                 .with_adjust_charset_on_meta_tag(false)
                 .with_strict(false)
-                .with_memory_settings(memory)
+                .with_memory_settings(rewrite::memory(limits))
                 .append_element_content_handler(element!("base", shared.handler(State::base)))
                 .append_element_content_handler(element!(
                     "template",

@@ -100,14 +100,19 @@ impl Rewriter {
     }
 }
 
+/// What the parser may take. It must be less than all of it at the beginning.
+pub(in crate::page) fn memory(limits: Limits) -> MemorySettings {
+    MemorySettings::new()
+        .with_preallocated_parsing_buffer_size(limits.parser.min(2048) / 2)
+        .with_max_allowed_memory_usage(limits.parser)
+}
+
 fn settings(
     shared: &Shared<State>,
     charset: AsciiCompatibleEncoding,
     limits: Limits,
 ) -> lol_html::send::Settings<'static, 'static> {
-    let memory = MemorySettings::new()
-        .with_max_allowed_memory_usage(limits.parser)
-        .with_graceful_bail_out_on_memory_limit_exceeded(true);
+    let memory = memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true);
     let main = "main, [role=main i]";
     Settings::new_send()
         .with_encoding(charset)

@@ -10,6 +10,7 @@ mod json;
 mod multipart;
 mod nested;
 mod packed;
+mod pages;
 mod text;
 mod urlencoded;
 
