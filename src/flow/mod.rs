@@ -15,6 +15,7 @@ pub mod meant;
 pub mod own_file;
 pub mod person;
 pub mod respond;
+mod script;
 pub mod snapshot;
 pub mod submission;
 pub mod submit;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Outcome;
 use crate::flow::answer::Said;
+use crate::flow::script;
 use crate::flow::wants::Medium;
 use crate::flow::wants::Wants;
 use crate::model::doc::Doc;
@@ -31,7 +32,13 @@ const MAX_REPLY: usize = 6 << 10;
 pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
     match answer {
         Answer::Backend(mut response, said) => {
-            if let Some(value) = said.and_then(|said| reply_header(&said)) {
+            let is_script = wants.medium == Medium::Script;
+            if is_script && let Some(told) = script::told_redirect(&response, said.as_deref()) {
+                return told;
+            }
+            if let Some(value) =
+                said.and_then(|said| reply_header(&said.spoken_in(wants.lang), is_script))
+            {
                 response.headers_mut().insert(REPLY, value);
             }
             response
@@ -41,16 +48,27 @@ pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
 }
 
 /// What is said as ASCII JSON; without the lists if it would be too long.
-fn reply_header(said: &Said) -> Option<HeaderValue> {
+fn reply_header(said: &Said, is_script: bool) -> Option<HeaderValue> {
     if said.is_silent() {
         return None;
     }
-    let mut json = said.to_json();
+    let mut json = if is_script {
+        script::json(said, said.status)
+    } else {
+        said.to_json()
+    };
     for name in ["type", "title", "status", "detail"] {
         json.shift_remove(name);
     }
     let mut text = ascii_json(&json);
-    for name in ["suggestions", "messages", "changed", "errors", "msg"] {
+    for name in [
+        "suggestions",
+        "messages",
+        "texts",
+        "changed",
+        "errors",
+        "msg",
+    ] {
         if text.len() <= MAX_REPLY {
             break;
         }
@@ -80,6 +98,10 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
     let status = status(said, wants);
     let (content_type, body) = match wants.medium {
         Medium::Json => json(said, status),
+        Medium::Script => {
+            let json = script::json(said, status.as_u16());
+            (json_type(status), Value::Object(json).to_string().into())
+        }
         Medium::Fragment => ("text/html; charset=utf-8", fragment(said).into()),
         Medium::Page => ("text/html; charset=utf-8", page(said).into()),
     };
@@ -120,7 +142,7 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
         let name = match wants.medium {
             Medium::Page => Some("location"),
             Medium::Fragment => Some("hx-redirect"),
-            Medium::Json => None,
+            Medium::Json | Medium::Script => None,
         };
         // A redirect target was checked to be a good header value.
         if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(target.as_str())) {
@@ -137,7 +159,7 @@ fn status(said: &Said, wants: Wants) -> StatusCode {
         .is_some_and(|message| message.msg_type == MsgType::Error);
     let status = match (said.outcome, wants.medium) {
         (Outcome::Redirected, Medium::Page) => 303,
-        (Outcome::Redirected, Medium::Json) if is_error => 422,
+        (Outcome::Redirected, Medium::Json | Medium::Script) if is_error => 422,
         (Outcome::Redirected, _) => 200,
         _ => said.status,
     };
@@ -152,15 +174,19 @@ fn json(said: &Said, status: StatusCode) -> (&'static str, Vec<u8>) {
         let json = serde_json::from_slice(&text).unwrap_or_default();
         return ("application/json", shape.fill(&json).to_string().into());
     }
-    let content_type = if status.as_u16() >= 400 {
+    (json_type(status), text)
+}
+
+fn json_type(status: StatusCode) -> &'static str {
+    if status.as_u16() >= 400 {
         "application/problem+json"
     } else {
         "application/json"
-    };
-    (content_type, text)
+    }
 }
 
-fn texts(said: &Said) -> Vec<&str> {
+/// The messages that are about no field, the most severe first.
+pub(in crate::flow) fn texts(said: &Said) -> Vec<&str> {
     let mut general: Vec<_> = said
         .messages
         .iter()
@@ -242,16 +268,19 @@ mod tests {
 
     #[test]
     fn the_reply_header_is_ascii_and_short() {
-        let value = reply_header(&said(Reply::go_on().say(MsgType::Warning, "Grüße 😀\r\nx")))
-            .expect("something to say");
+        let value = reply_header(
+            &said(Reply::go_on().say(MsgType::Warning, "Grüße 😀\r\nx")),
+            false,
+        )
+        .expect("something to say");
         let text = value.to_str().expect("ASCII");
         let json: Value = serde_json::from_str(text).expect("JSON");
         assert_eq!(json["msg"], "Grüße 😀\r\nx");
-        assert!(reply_header(&said(Reply::go_on())).is_none());
+        assert!(reply_header(&said(Reply::go_on()), false).is_none());
         let long = (0..50).fold(Reply::go_on(), |reply, _| {
             reply.say(MsgType::Information, "x".repeat(1000))
         });
-        let value = reply_header(&said(long)).expect("something to say");
+        let value = reply_header(&said(long), false).expect("something to say");
         assert!(value.len() <= MAX_REPLY && value.to_str().expect("ASCII").contains("\"msg\""));
     }
 }

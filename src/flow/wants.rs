@@ -1,5 +1,5 @@
 //! Which form of answer a client gets, and in which language (protocol §6). Owns the reading of `accept`,
-//! `hx-request` and `accept-language`; settled once per request, before anything can go wrong.
+//! `formgate-script`, `hx-request` and `accept-language`; settled once per request, before anything can go wrong.
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -22,12 +22,16 @@ pub enum Medium {
     /// JSON: `accept` does not name `text/html`.
     #[default]
     Json,
+    /// JSON for formgate.js: see [`mod@crate::flow::script`].
+    Script,
     /// A fragment of HTML: htmx.
     Fragment,
     /// A page.
     Page,
 }
 
+/// Set by formgate.js on every request it makes.
+static SCRIPT: HeaderName = HeaderName::from_static("formgate-script");
 /// Set by htmx on every request it makes.
 static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
@@ -45,10 +49,11 @@ impl Wants {
 
 impl Medium {
     fn of(headers: &HeaderMap) -> Self {
-        if headers
-            .get(&HX_REQUEST)
-            .is_some_and(|value| value == "true")
-        {
+        let says = |name: &HeaderName, text| headers.get(name).is_some_and(|value| value == text);
+        if says(&SCRIPT, "1") {
+            return Self::Script;
+        }
+        if says(&HX_REQUEST, "true") {
             return Self::Fragment;
         }
         let mut accepts = headers
@@ -106,5 +111,7 @@ mod tests {
             HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html"))]);
         htmx.insert("hx-request", HeaderValue::from_static("true"));
         assert_eq!(Wants::of(&htmx).medium, Medium::Fragment);
+        htmx.insert("formgate-script", HeaderValue::from_static("1"));
+        assert_eq!(Wants::of(&htmx).medium, Medium::Script);
     }
 }

@@ -3,19 +3,20 @@
 // browser would is left to the browser, so a form works the same without it. It is served without its comments and
 // its indentation: a comment has lines of its own, and no text goes over several lines.
 
-// What it has to say itself: saved, not accepted, no answer, take a suggestion.
+// What it has to say itself, as `src/model/words.rs` says it: saved, not accepted, no answer, take a suggestion.
 const WORDS = {
   en: ["The form was submitted.", "The form was not accepted.", "It is not known whether the form was submitted. Please check before you send it again.", "Use $"],
   de: ["Das Formular wurde übermittelt.", "Das Formular wurde nicht angenommen.", "Es ist nicht bekannt, ob das Formular übermittelt wurde. Bitte prüfen Sie das, bevor Sie es noch einmal senden.", "$ übernehmen"],
   fr: ["Le formulaire a été transmis.", "Le formulaire n’a pas été accepté.", "On ne sait pas si le formulaire a été transmis. Veuillez vérifier avant de l’envoyer à nouveau.", "Utiliser $"],
   es: ["El formulario se ha enviado.", "El formulario no se ha aceptado.", "No se sabe si el formulario se ha enviado. Compruébelo antes de volver a enviarlo.", "Usar $"],
 };
-const word = (form, which) => (WORDS[(form.closest("[lang]")?.lang || navigator.language).slice(0, 2)] ?? WORDS.en)[which];
+const word = (which) => (WORDS[document.documentElement.lang.slice(0, 2)] ?? WORDS.en)[which];
 
 // A field named `elements` or `reset` hides the form's own, so these are taken from where all forms have them.
 const own = HTMLFormElement.prototype;
-const controls = (form) => [...Reflect.get(own, "elements", form)];
+const controls = (form) => (form.localName === "form" ? [...Reflect.get(own, "elements", form)] : []);
 const named = (form, name) => controls(form).filter((one) => one.name === name && !/hidden|submit|button|fieldset/.test(one.type));
+const each = (fields, act) => Object.entries(fields ?? {}).map(([name, value]) => act(name, value));
 const isChoice = (field) => /radio|checkbox/.test(field.type);
 const isOurs = (form) => form?.matches?.("form[data-formgate]");
 
@@ -40,18 +41,25 @@ function region(root) {
   return place;
 }
 
+const label = (root, name) => named(root, name)[0]?.labels[0]?.textContent.trim() || name;
+
+// Says what a field was changed to, in the gateway's words if it sent them along.
+function change(root, { words }, name, value) {
+  const text = value === null ? words?.emptied : words?.changed;
+  return (text ?? "{field} → {value}").replace("{field}", () => label(root, name)).replace("{value}", () => value);
+}
+
 // Puts the message of an answer there: all that is said, and every error, also of fields that the page does not have.
 function say(root, answer) {
   const kind = answer.msg_type ?? "information";
-  const errors = Object.entries(answer.errors ?? {}).map(([name, text]) => {
-    const label = named(root, name)[0]?.labels[0]?.textContent.trim() || name;
-    return make("li", "", make("strong", "", label), ": " + text);
-  });
   const texts = answer.texts ?? [answer.msg ?? answer.title ?? ""];
+  const lines = each(answer.errors, (name, text) => [make("strong", "", label(root, name)), ": " + text]);
+  lines.push(...each(answer.changed, (name, value) => [change(root, answer, name, value)]));
   const place = region(root);
   place.className = "formgate-message formgate-" + kind;
   set(place, "role", kind === "error" ? "alert" : "status");
-  place.replaceChildren(...texts.map((text) => make("p", "", text)), ...(errors[0] ? [make("ul", "", ...errors)] : []));
+  place.replaceChildren(...texts.map((text) => make("p", "", text)));
+  if (lines[0]) place.append(make("ul", "", ...lines.map((line) => make("li", "", ...line))));
   return place;
 }
 
@@ -63,11 +71,9 @@ function note(form, name, kind, content) {
   const last = fields.at(-1);
   if (!last) return;
   const text = make("span", "formgate-field-" + kind, content);
-  text.id = "formgate-note-" + ++notes;
-  // A group of choices with a fieldset of its own has it at the end of that.
-  const group = isChoice(last) && last.closest("fieldset");
-  if (group && [...group.elements].every((one) => one.name === name)) group.append(text);
-  else ((isChoice(last) && last.labels[0]) || last.closest("label") || last).after(text);
+  text.id = "formgate-" + ++notes;
+  // After a label that holds the field or, for a choice, stands beside it.
+  ((isChoice(last) && last.labels[0]) || last.closest("label") || last).after(text);
   for (const field of fields) {
     set(field, "aria-describedby", (text.id + " " + (field.getAttribute("aria-describedby") ?? "")).trim());
     field.classList.add("formgate-" + kind);
@@ -105,14 +111,13 @@ function fill(form, name, value) {
 export function show(form, answer) {
   clear(form);
   const place = say(form, answer);
-  const errors = Object.entries(answer.errors ?? {});
-  for (const [name, text] of errors) note(form, name, "error", text);
-  for (const [name, value] of Object.entries(answer.changed ?? {})) {
+  each(answer.errors, (name, text) => note(form, name, "error", text));
+  each(answer.changed, (name, value) => {
     fill(form, name, value);
-    note(form, name, "changed", answer.changes?.[name] ?? "→ " + value);
-  }
-  for (const [name, value] of Object.entries(answer.suggestions ?? {})) {
-    const take = make("button", "formgate-take", word(form, 3).replace("$", () => value));
+    note(form, name, "changed", change(form, answer, name, value));
+  });
+  each(answer.suggestions, (name, value) => {
+    const take = make("button", "formgate-take", word(3).replace("$", () => value));
     take.type = "button";
     take.onclick = () => {
       const [first] = named(form, name);
@@ -120,8 +125,8 @@ export function show(form, answer) {
       first.focus();
     };
     note(form, name, "suggestion", take);
-  }
-  const wanted = [answer.focus_on, ...errors.map(([name]) => name)].flatMap((name) => named(form, name));
+  });
+  const wanted = [answer.focus_on, ...each(answer.errors, (name) => name)].flatMap((name) => named(form, name));
   if (wanted.some((field) => (field.focus(), field === document.activeElement))) return;
   if (answer.msg_type === "error") place.focus();
   place.scrollIntoView({ block: "nearest" });
@@ -135,10 +140,12 @@ function plan(form, submitter) {
   const charset = form.getAttribute("accept-charset") || document.characterSet;
   const url = new URL(setting("action") || location, document.baseURI);
   if (method === "DIALOG" || target !== "_self" || !/^utf-?8$/i.test(charset) || url.origin !== location.origin) return;
-  const data = new FormData(form, submitter);
-  // Browsers of before 2023 do not know the second argument.
-  if (submitter?.name && submitter.value && !data.has(submitter.name)) data.append(submitter.name, submitter.value);
-  return { method: method === "POST" ? method : "GET", url, enctype: setting("enctype").toLowerCase(), data };
+  return {
+    method: method === "POST" ? method : "GET",
+    url,
+    enctype: setting("enctype").toLowerCase(),
+    data: new FormData(form, submitter),
+  };
 }
 
 function send(form, { method, url, enctype, data }) {
@@ -146,18 +153,16 @@ function send(form, { method, url, enctype, data }) {
   const headers = { accept: "application/json", "formgate-script": "1" };
   const pairs = [...data].map((pair) => pair.map((one) => (one.name ?? one).replace(/\r\n?|\n/g, "\r\n")));
   let body = new URLSearchParams(pairs);
-  headers["content-type"] = "application/x-www-form-urlencoded";
-  if (enctype === "text/plain") {
-    headers["content-type"] = enctype;
-    body = pairs.map((pair) => pair.join("=") + "\r\n").join("");
-  }
   if (method === "GET") {
-    url.search = new URLSearchParams(pairs);
+    url.search = body;
     body = null;
   } else if (enctype === "multipart/form-data") {
     body = data;
-    delete headers["content-type"];
     if ([...data.values()].some((one) => one.size)) return upload(form, url, headers, body);
+  } else {
+    const plain = enctype === "text/plain";
+    if (plain) body = pairs.map((pair) => pair.join("=") + "\r\n").join("");
+    headers["content-type"] = plain ? enctype : "application/x-www-form-urlencoded";
   }
   return fetch(url, { method, headers, body });
 }
@@ -168,7 +173,7 @@ const upload = (form, url, headers, body) =>
     const request = new XMLHttpRequest();
     const bar = make("progress", "formgate-progress");
     region(form).append(bar);
-    set(bar, "aria-label", form.ariaLabel || document.title);
+    set(bar, "aria-label", document.title);
     request.upload.onprogress = ({ loaded, total }) => {
       bar.max = total;
       bar.value = loaded;
@@ -200,7 +205,7 @@ async function heard(response) {
 const plainly = new WeakSet();
 
 async function submit(form, request) {
-  busy(form, true);
+  busy(form, "true");
   clear(form);
   let response, answer;
   try {
@@ -213,7 +218,7 @@ async function submit(form, request) {
     if (!fire(form, "failed", { response, error })) return;
     plainly.add(form);
     if (request.method === "GET") location = request.url;
-    else show(form, { msg: word(form, 2), msg_type: "error" });
+    else show(form, { msg: word(2), msg_type: "error" });
     return;
   }
   const { ok, url } = response;
@@ -221,15 +226,16 @@ async function submit(form, request) {
   if (name !== "redirected") busy(form);
   if (!fire(form, name, { answer, response })) return busy(form);
   if (name === "redirected") return follow(form, new URL(answer.redirect, url));
-  if (/html/.test(response.headers.get("content-type"))) return turn(await response.text(), url, answer);
-  show(form, answer ?? { msg: word(form, ok ? 0 : 1), msg_type: ok ? "success" : "error" });
+  const page = /html/.test(response.headers.get("content-type")) && (await response.text());
+  if (page) return turn(page, url, answer);
+  show(form, answer ?? { msg: word(ok ? 0 : 1), msg_type: ok ? "success" : "error" });
   if (ok && form.hasAttribute("data-formgate-reset")) own.reset.call(form);
 }
 
 function busy(form, on) {
-  set(form, "aria-busy", on && "true");
+  set(form, "aria-busy", on);
   // Not `disabled`, which would take the focus away.
-  for (const one of controls(form)) if (one.type === "submit") set(one, "aria-disabled", on && "true");
+  for (const one of controls(form)) if (one.type === "submit") set(one, "aria-disabled", on);
 }
 
 function follow(form, url) {
@@ -242,18 +248,20 @@ function follow(form, url) {
 // A page as the answer: a plain submit would have shown it, so it takes the place of this one.
 function turn(html, url, answer) {
   const page = new DOMParser().parseFromString(html, "text/html");
-  for (const script of page.scripts) {
-    // What this page has in its head has run already; everything else runs now.
-    if (page.head.contains(script) && [...document.scripts].some((one) => one.isEqualNode(script))) continue;
-    const copy = make("script", "", script.text);
-    for (const { name, value } of script.attributes) set(copy, name, value);
-    script.replaceWith(copy);
-  }
+  const known = [...document.head.querySelectorAll("script")];
   if (url !== location.href) {
     history.pushState(null, "", url);
     onpopstate = () => location.reload();
   }
   document.documentElement.replaceWith(page.documentElement);
+  for (const script of [...document.scripts]) {
+    // What the page before had in its head has run already; everything else runs now.
+    if (known.some((one) => one.isEqualNode(script))) continue;
+    const copy = make("script", "", script.text);
+    copy.async = false;
+    for (const { name, value } of script.attributes) copy.setAttribute(name, value);
+    script.replaceWith(copy);
+  }
   scrollTo(0, 0);
   if (answer) say(document.querySelector("main,[role=main]") ?? document.body, answer);
   document.querySelector("[autofocus],.formgate-message")?.focus();

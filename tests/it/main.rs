@@ -24,6 +24,7 @@ mod recognising;
 mod reload;
 mod replies;
 mod result;
+mod script;
 mod serving;
 mod smoke;
 mod smuggling;
