@@ -132,21 +132,21 @@ words! {
     /// 400 and 411: the request cannot be read.
     Unreadable = "unreadable" {
         "What was sent cannot be read. Please go back, reload the page and try again."
-        "Was gesendet wurde, ist nicht lesbar. Bitte gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal."
+        "Die gesendeten Daten sind nicht lesbar. Bitte gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal."
         "Ce qui a été envoyé est illisible. Veuillez revenir en arrière, recharger la page et réessayer."
         "No se puede leer lo que se ha enviado. Vuelva atrás, recargue la página e inténtelo de nuevo."
     }
     /// 408: the request did not come in time.
     Late = "late" {
         "What you sent did not arrive in time. Please check your connection and try again."
-        "Was Sie gesendet haben, ist nicht rechtzeitig angekommen. Bitte prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal."
+        "Ihre Daten sind nicht rechtzeitig angekommen. Bitte prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal."
         "Votre envoi n’est pas arrivé à temps. Veuillez vérifier votre connexion et réessayer."
         "Su envío no ha llegado a tiempo. Compruebe su conexión y vuelva a intentarlo."
     }
     /// 413: the request is over a limit.
     TooLarge = "too_large" {
         "What you sent is too large. Please send less, for example smaller files."
-        "Was Sie gesendet haben, ist zu umfangreich. Bitte senden Sie weniger, zum Beispiel kleinere Dateien."
+        "Die gesendeten Daten sind zu umfangreich. Bitte senden Sie weniger, zum Beispiel kleinere Dateien."
         "Votre envoi est trop volumineux. Veuillez en envoyer moins, par exemple des fichiers plus petits."
         "Su envío es demasiado grande. Envíe menos, por ejemplo archivos más pequeños."
     }
@@ -282,30 +282,30 @@ words! {
     /// Neither a text nor anything like one.
     NoValue = "no_value" {
         "This is not a value for this field."
-        "Dieses Feld nimmt einen solchen Wert nicht an."
+        "Dieser Wert passt nicht in dieses Feld."
         "Cette valeur ne convient pas à ce champ."
         "Este valor no es válido para este campo."
     }
     /// `minlength`.
     TooShort = "too_short" ["minlength", "length"] {
-        "Use at least {minlength} characters; there are {length} so far."
-        "Bitte geben Sie mindestens {minlength} Zeichen ein; bisher sind es {length}."
-        "Veuillez saisir au moins {minlength} caractères\u{a0}; il y en a {length} pour l’instant."
-        "Escriba al menos {minlength} caracteres; de momento hay {length}."
+        "Use at least {minlength} characters (so far: {length})."
+        "Bitte geben Sie mindestens {minlength} Zeichen ein (bisher: {length})."
+        "Veuillez saisir au moins {minlength} caractères (actuellement\u{a0}: {length})."
+        "Escriba al menos {minlength} caracteres (ahora: {length})."
     }
     /// `maxlength`.
     TooLong = "too_long" ["maxlength", "length"] {
-        "Shorten this: it has {length} characters, and the most is {maxlength}."
+        "Shorten this: it has {length} characters, and the limit is {maxlength}."
         "Bitte kürzen Sie den Text: Es sind {length} Zeichen, erlaubt sind höchstens {maxlength}."
         "Veuillez raccourcir ce texte\u{a0}: il compte {length} caractères, le maximum est de {maxlength}."
         "Acorte el texto: tiene {length} caracteres y el máximo es {maxlength}."
     }
     /// `pattern`.
     WrongPattern = "wrong_pattern" ["pattern"] {
-        "This does not have the expected form."
+        "This does not have the expected format."
         "Die Eingabe hat nicht das erwartete Format."
-        "Le format de cette saisie n’est pas celui qui est attendu."
-        "El formato no es el que se espera."
+        "Veuillez respecter le format demandé."
+        "Respete el formato solicitado."
     }
     /// `type = "integer"`.
     NoInteger = "no_integer" {
@@ -367,22 +367,22 @@ words! {
     TooEarly = "too_early" ["min"] {
         "This must be {min} or later."
         "Das Datum darf nicht vor dem {min} liegen."
-        "La date doit être le {min} ou plus tard."
-        "La fecha debe ser {min} o posterior."
+        "La date ne doit pas être antérieure au {min}."
+        "La fecha no puede ser anterior al {min}."
     }
     /// `max`, of a date.
     TooLate = "too_late" ["max"] {
         "This must be {max} or earlier."
         "Das Datum darf nicht nach dem {max} liegen."
-        "La date doit être le {max} ou plus tôt."
-        "La fecha debe ser {max} o anterior."
+        "La date ne doit pas être postérieure au {max}."
+        "La fecha no puede ser posterior al {max}."
     }
     /// `step`.
     OffStep = "off_step" ["step"] {
         "This must go in steps of {step}."
-        "Der Wert muss in Schritten von {step} gehen."
-        "La valeur doit progresser par pas de {step}."
-        "El valor debe ir de {step} en {step}."
+        "Erlaubt sind nur Werte in Schritten von {step}."
+        "Seules les valeurs par pas de {step} sont acceptées."
+        "Solo se admiten valores de {step} en {step}."
     }
     /// `min`, of a list.
     TooFew = "too_few" ["min"] {
@@ -401,16 +401,16 @@ words! {
     /// `accept`.
     WrongFile = "wrong_file" ["accept"] {
         "Choose a file of one of these kinds: {accept}."
-        "Bitte wählen Sie eine Datei von einer dieser Arten aus: {accept}."
+        "Bitte wählen Sie eine Datei eines dieser Typen aus: {accept}."
         "Veuillez choisir un fichier de l’un de ces types\u{a0}: {accept}."
         "Elija un archivo de uno de estos tipos: {accept}."
     }
     /// `maxsize`.
     FileTooLarge = "file_too_large" ["maxsize"] {
-        "The file may have at most {maxsize}."
-        "Die Datei darf höchstens {maxsize} umfassen."
-        "Le fichier ne doit pas dépasser {maxsize}."
-        "El archivo no puede superar {maxsize}."
+        "Choose a smaller file; it may have at most {maxsize}."
+        "Bitte wählen Sie eine kleinere Datei aus; erlaubt sind höchstens {maxsize}."
+        "Veuillez choisir un fichier plus petit\u{a0}; le maximum est de {maxsize}."
+        "Elija un archivo más pequeño; el máximo es {maxsize}."
     }
 }
 

@@ -152,7 +152,7 @@ msg = "Please agree."
         ),
         (
             "agree=on&tag=a&tag=B",
-            json!({"tag": "This does not have the expected form."}),
+            json!({"tag": "This does not have the expected format."}),
         ),
         ("agree=on&age=12&age=99", json!({"age": "Give one value."})),
         ("agree=on&age=12&age=12", json!({"age": "Give one value."})),

@@ -146,7 +146,7 @@ async fn what_is_wrong_with_a_request_is_said_to_the_person_and_to_the_developer
         (script.status, &json["limit"]),
         (413, &json!("limits.body"))
     );
-    let sentence = "Was Sie gesendet haben, ist zu umfangreich.";
+    let sentence = "Die gesendeten Daten sind zu umfangreich.";
     let msg = json["msg"].as_str().unwrap_or_default();
     assert!(msg.starts_with(sentence), "{json}");
     let detail = json["detail"].as_str().unwrap_or_default();
@@ -204,8 +204,8 @@ async fn constraints_are_said_in_the_persons_language() {
         errors(&app, "en").await,
         json!({
             "name": "Fill in this field.",
-            "nick": "Use at least 3 characters; there are 2 so far.",
-            "code": "This does not have the expected form.",
+            "nick": "Use at least 3 characters (so far: 2).",
+            "code": "This does not have the expected format.",
             "age": "This must be 16 or more.",
             "born": "This must be 2010-12-31 or earlier.",
             "mail": "Enter an e-mail address, such as name@example.org.",
@@ -218,7 +218,7 @@ async fn constraints_are_said_in_the_persons_language() {
         errors(&app, "de-AT").await,
         json!({
             "name": "Bitte füllen Sie dieses Feld aus.",
-            "nick": "Bitte geben Sie mindestens 3 Zeichen ein; bisher sind es 2.",
+            "nick": "Bitte geben Sie mindestens 3 Zeichen ein (bisher: 2).",
             "code": "Die Eingabe hat nicht das erwartete Format.",
             "age": "Der Wert muss mindestens 16 sein.",
             "born": "Das Datum darf nicht nach dem 2010-12-31 liegen.",
@@ -231,11 +231,11 @@ async fn constraints_are_said_in_the_persons_language() {
     let french = errors(&app, "fr").await;
     assert_eq!(
         french["nick"],
-        "Veuillez saisir au moins 3 caractères\u{a0}; il y en a 2 pour l’instant."
+        "Veuillez saisir au moins 3 caractères (actuellement\u{a0}: 2)."
     );
     assert_eq!(
         french["born"],
-        "La date doit être le 2010-12-31 ou plus tôt."
+        "La date ne doit pas être postérieure au 2010-12-31."
     );
     let spanish = errors(&app, "es").await;
     assert_eq!(spanish["name"], "Rellene este campo.");
