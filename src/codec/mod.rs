@@ -3,6 +3,7 @@
 
 pub mod charset;
 pub mod content_type;
+pub mod flash;
 pub mod json;
 pub mod jwt;
 pub mod multipart;

@@ -1,10 +1,12 @@
 //! The proof that a request is the gateway's own (protocol §1): `formgate-depth` with a message authentication code
-//! under the gateway's key. Owns making and checking it; what a proven request is spared is left to `flow`.
+//! under the gateway's key. Owns that key, making and checking proofs, and deriving the keys of others from it; what a
+//! proven request is spared is left to `flow`.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use aws_lc_rs::hkdf;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -26,6 +28,8 @@ const VALID: u64 = 300;
 /// The gateway's key.
 pub struct Key {
     key: hmac::Key,
+    /// What other keys are derived from.
+    root: hkdf::Prk,
     /// The last proof made: all calls of one second share it.
     last: Mutex<Option<(u64, HeaderValue)>>,
 }
@@ -56,8 +60,20 @@ impl Key {
     fn new(bytes: &[u8]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            root: hkdf::Salt::new(hkdf::HKDF_SHA256, b"formgate").extract(bytes),
             last: Mutex::new(None),
         }
+    }
+
+    /// A key for another purpose, which says nothing about this one. `None` if the library refuses, which it does not
+    /// for this length.
+    #[must_use]
+    pub fn derive(&self, purpose: &[u8]) -> Option<[u8; 32]> {
+        let mut key = [0; 32];
+        let purposes = [purpose];
+        let derived = self.root.expand(&purposes, hkdf::HKDF_SHA256).ok()?;
+        derived.fill(&mut key).ok()?;
+        Some(key)
     }
 
     /// Marks a call made now (in seconds since 1970) as the gateway's own.
@@ -129,6 +145,14 @@ fn parse(proof: &str) -> Option<(u64, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_by_key() {
+        let key = |secret: &[u8], purpose: &[u8]| Key::new(secret).derive(purpose).expect("a key");
+        assert_eq!(key(b"one", b"a"), key(b"one", b"a"));
+        assert_ne!(key(b"one", b"a"), key(b"one", b"b"));
+        assert_ne!(key(b"one", b"a"), key(b"two", b"a"));
+    }
 
     #[test]
     fn a_proof_holds_for_a_while_and_only_as_made() {
