@@ -228,6 +228,18 @@ pub async fn forward(
     settle(pool.send(request, pool.settings().response).await?.response).await
 }
 
+/// Asks for a page on behalf of a person, whose head must come `within` this time.
+///
+/// # Errors
+/// [`BackendError`].
+pub async fn fetch(
+    pool: &Arc<Pool>,
+    request: Box<Request<Outgoing>>,
+    within: Duration,
+) -> Result<BackendAnswer, BackendError> {
+    settle(pool.send(request, within).await?.response).await
+}
+
 /// Sends a request of the gateway's own: the update of an accepted submission.
 ///
 /// # Errors

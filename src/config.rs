@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::codec::jwt;
 use crate::codec::jwt::TokenSource;
 use crate::codec::jwt::Verifier;
+use crate::flow::Pages;
 use crate::flow::Settings;
 use crate::flow::decode::Intake;
 use crate::flow::snapshot::Reach;
@@ -84,7 +85,7 @@ pub static CONFIG: Shape = Shape {
         key(
             "key",
             Kind::Text,
-            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls. Default: a new one at every start.",
+            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls and flash cookies. Default: a new one at every start.",
         ),
         key(
             "preserve_header_case",
@@ -185,6 +186,11 @@ static LIMITS: Shape = Shape {
             "How many times its packed length a packed body may unpack to, once it is over 1 MiB. Default: 200.",
         ),
         key(
+            "page",
+            Kind::Size,
+            "The most of a form's page that is held in memory. Default: 4MiB.",
+        ),
+        key(
             "spool_above",
             Kind::Size,
             "Multipart bodies over this size go to a temporary file. Default: 1MiB.",
@@ -251,6 +257,11 @@ static BACKEND_TIMEOUTS: Shape = Shape {
             "idle",
             Kind::Duration,
             "How long an unused connection is kept. Default: 15s, or less if the backend says so.",
+        ),
+        key(
+            "page",
+            Kind::Duration,
+            "To come to the form, where its page is fetched again for a stopped submission. Default: 5s.",
         ),
     ],
 };
@@ -350,6 +361,8 @@ pub struct Config {
     pub backend_connect: Duration,
     /// To answer, and how connections are kept.
     pub backend_pool: pool::Settings,
+    /// How much of a form's page is held, and how long it is waited for.
+    pub pages: Pages,
     /// How login tokens are verified.
     pub jwt: Option<jwt::Settings>,
     /// The file it was read from.
@@ -389,6 +402,7 @@ impl Default for Config {
             },
             backend_connect: Duration::from_secs(2),
             backend_pool: pool::Settings::default(),
+            pages: Pages::default(),
             jwt: None,
             file: None,
             said: BTreeMap::new(),
@@ -620,6 +634,7 @@ impl Config {
             &mut self.intake.limits.unpack_ratio,
             table.count("unpack_ratio").map(|placed| placed.value),
         );
+        set(&mut self.pages.held, memory("page"));
         set(&mut self.intake.spool.above, size("spool_above"));
         set(
             &mut self.intake.spool.folder,
@@ -672,6 +687,7 @@ impl Config {
         set(&mut self.backend_connect, time("connect"));
         set(&mut self.backend_pool.response, time("response"));
         set(&mut self.backend_pool.idle, time("idle"));
+        set(&mut self.pages.wait, time("page"));
     }
 
     fn apply_tls(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
@@ -745,6 +761,7 @@ impl Config {
             trusted_proxies: self.trusted_proxies.clone(),
             intake: self.intake.clone(),
             body_pause: self.limits.body_pause,
+            pages: self.pages,
             reach: Reach {
                 backend: self.backend.clone(),
                 to_backends: Connector::open(Arc::clone(&tls), self.backend_connect),
@@ -811,6 +828,7 @@ impl Config {
                 "limits.unpack_ratio",
                 intake.limits.unpack_ratio.to_string(),
             ),
+            ("limits.page", memory(self.pages.held)),
             ("limits.spool_above", size(intake.spool.above)),
             ("limits.spool_folder", path(&intake.spool.folder)),
             ("limits.body_pause", time(limits.body_pause)),
@@ -826,6 +844,7 @@ impl Config {
                 time(self.backend_pool.response),
             ),
             ("backend_timeouts.idle", time(self.backend_pool.idle)),
+            ("backend_timeouts.page", time(self.pages.wait)),
             (
                 "telemetry.log",
                 quoted(if self.log_format == LogFormat::Json {

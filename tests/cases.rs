@@ -261,6 +261,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b[0-9.]+ ms\b", "<n> ms"),
         (r"date: [^\\\n]* GMT", "date: <time>"),
         (r"formgate-proof: \S+", "formgate-proof: <proof>"),
+        (r"formgate_flash=[\w-]+", "formgate_flash=<sealed>"),
         // What the system says of a lost connection depends on the system.
         (
             r#"(the connection was lost before an answer came): [^"\\;]*"#,

@@ -350,7 +350,7 @@ fn stopped(demo: &Demo, href: &str, status: u16, reasons: &[&[&str]]) -> Value {
             demo.says(mark, reason);
         }
         if how == How::Page {
-            stands_for_itself(&form, &answer);
+            comes_back(&form, &answer);
         } else {
             said = answer.said();
             assert_eq!(said["submitted"], json!(false));
@@ -364,29 +364,21 @@ fn stopped(demo: &Demo, href: &str, status: u16, reasons: &[&[&str]]) -> Value {
     said
 }
 
-/// The gateway's plain page is accessible, leads back, and holds what was typed.
-fn stands_for_itself(form: &Form, answer: &Answer) {
+/// The form comes back with the message and what was typed; what is secret is the page's own.
+fn comes_back(form: &Form, answer: &Answer) {
     let html = &answer.body;
     for part in [
         "<html lang=\"en\">",
-        "<title>",
         "<h1>",
         "role=\"alert\"",
         "Nothing was submitted.",
+        &format!("action=\"{}\"", form.action),
     ] {
         assert!(html.contains(part), "{part} not in {html}");
     }
-    assert!(
-        html.contains(&format!("<a href=\"{}\">", form.action)),
-        "no way back in {html}"
-    );
-    let secret = ["csrf_token", "health"];
     for (name, value) in &form.fields {
-        let there = html.contains(&format!("<dd>{value}</dd>"));
-        assert!(
-            value.is_empty() || there != secret.contains(&name.as_str()),
-            "{name} in {html}"
-        );
+        let secret = ["csrf_token", "health"].contains(&name.as_str());
+        assert!(secret || html.contains(value.as_str()), "{name} in {html}");
     }
 }
 

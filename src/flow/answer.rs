@@ -10,6 +10,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::codec::rejected::Rejected;
+use crate::flow::submission::Route;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
@@ -66,6 +67,8 @@ pub enum Answer {
     Backend(Response<Outgoing>, Option<Box<Said>>),
     /// The gateway's own answer.
     Own(Box<Said>),
+    /// The same, said in the form's page.
+    Again(Response<Outgoing>, Box<Said>),
 }
 
 /// Everything the gateway has to say.
@@ -107,6 +110,8 @@ pub struct Said {
     pub cookies: Vec<HeaderValue>,
     /// The form, for its own shape of errors and its own words.
     pub form: Option<Arc<Form>>,
+    /// The form whose page is opened: there it is said, and what is changed is filled in.
+    pub opens: Option<Box<Route>>,
     /// What the person typed, for a page that stands for itself.
     pub doc: Option<Doc>,
     /// Where the form is.
@@ -134,6 +139,7 @@ impl Said {
             limit: None,
             cookies: Vec::new(),
             form: None,
+            opens: None,
             doc: None,
             back: None,
         }
@@ -218,6 +224,17 @@ impl Said {
         said
     }
 
+    /// What came with a request, to be said by its answer.
+    #[must_use]
+    pub fn carried(messages: Vec<Message>, changed: Jdoc, submitted: Option<bool>) -> Self {
+        let mut said = Self::new(Outcome::Accepted, 200, Word::Accepted);
+        said.submitted = submitted;
+        said.statement = (submitted == Some(false)).then_some(Word::NothingSaved);
+        said.messages = messages;
+        said.changed = changed;
+        said
+    }
+
     /// The request itself is no good.
     #[must_use]
     pub fn rejected(rejected: Rejected) -> Self {
@@ -272,6 +289,27 @@ impl Said {
     #[must_use]
     pub fn main_message(&self) -> Option<&Message> {
         self.messages.iter().min_by_key(|message| message.msg_type)
+    }
+
+    /// The messages that are about no field, the most severe first.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        let mut general: Vec<_> = self
+            .messages
+            .iter()
+            .filter(|message| message.field.is_none())
+            .collect();
+        general.sort_by_key(|message| message.msg_type);
+        general
+            .into_iter()
+            .map(|message| message.msg.as_str())
+            .collect()
+    }
+
+    /// The sentence about whether anything was saved.
+    #[must_use]
+    pub fn statement(&self) -> Option<&str> {
+        self.statement.map(|word| self.tongue().say(word))
     }
 
     /// The first error of each field.

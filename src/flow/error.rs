@@ -11,6 +11,7 @@ use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::decode::DecodeError;
 use crate::flow::submit::backend_failed;
+use crate::model::doc::Doc;
 use crate::rules::form::Form;
 
 /// Why a request could not be finished.
@@ -21,7 +22,7 @@ pub enum FlowError {
     Rejected(#[from] Rejected),
     /// A submission of a form is no good.
     #[error("{0}")]
-    Refused(Rejected, Arc<Form>),
+    Refused(Rejected, Box<Left>),
     /// A form's route on a host that nobody named.
     #[error("a form's route was asked for on a host that no rule file names")]
     Misdirected,
@@ -33,18 +34,40 @@ pub enum FlowError {
     Pass(BackendError, bool),
     /// A submission could not be forwarded.
     #[error("the backend: {0}")]
-    Forward(BackendError, Arc<Form>),
+    Forward(BackendError, Box<Left>),
     /// The backend has accepted, but its answer broke off.
     #[error("the backend: {0}")]
-    Half(BackendError, Arc<Form>),
+    Half(BackendError, Box<Left>),
+}
+
+/// A form as the person left it, so that nothing they typed is lost.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// The form.
+    pub form: Arc<Form>,
+    /// What was typed, as far as it could be read.
+    pub doc: Option<Doc>,
+    /// The link back to it.
+    pub back: Option<String>,
+}
+
+impl Left {
+    /// What is said about it, with it.
+    #[must_use]
+    pub fn behind(self, mut said: Said) -> Said {
+        said.form = Some(self.form);
+        said.doc = self.doc;
+        said.back = self.back;
+        said
+    }
 }
 
 impl FlowError {
-    /// A submission of `form` that could not be read.
+    /// A submission that could not be read.
     #[must_use]
-    pub fn reading(error: DecodeError, form: &Arc<Form>) -> Self {
+    pub fn reading(error: DecodeError, left: Left) -> Self {
         match error {
-            DecodeError::Rejected(rejected) => Self::Refused(rejected, Arc::clone(form)),
+            DecodeError::Rejected(rejected) => Self::Refused(rejected, Box::new(left)),
             other => Self::Decode(other),
         }
     }
@@ -58,12 +81,10 @@ impl FlowError {
                     "rejected: {rejected}");
                 Said::rejected(rejected)
             }
-            Self::Refused(rejected, form) => {
-                tracing::info!(target: "formgate::flow", request_id, form = form.id, status = rejected.status, limit = rejected.limit,
+            Self::Refused(rejected, left) => {
+                tracing::info!(target: "formgate::flow", request_id, form = left.form.id, status = rejected.status, limit = rejected.limit,
                     "rejected: {rejected}");
-                let mut said = Said::rejected(rejected);
-                said.form = Some(form);
-                said
+                left.behind(Said::rejected(rejected))
             }
             Self::Misdirected => {
                 let text = "This form is not served on this host. (For whoever runs the site: name the host in `hosts` of \
@@ -86,24 +107,21 @@ impl FlowError {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer");
                 backend_failed(&error, changes, |_| None)
             }
-            Self::Forward(error, form) => {
+            Self::Forward(error, left) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer to a submission");
-                let mut said = backend_failed(&error, true, |status| {
-                    if form.accepted.takes(status) {
+                let said = backend_failed(&error, true, |status| {
+                    if left.form.accepted.takes(status) {
                         Some(true)
                     } else {
                         // Refused; any other failure may have come before or after saving.
                         (400..500).contains(&status).then_some(false)
                     }
                 });
-                said.form = Some(form);
-                said
+                left.behind(said)
             }
-            Self::Half(error, form) => {
+            Self::Half(error, left) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");
-                let mut said = backend_failed(&error, true, |_| Some(true));
-                said.form = Some(form);
-                said
+                left.behind(backend_failed(&error, true, |_| Some(true)))
             }
         };
         Answer::Own(Box::new(said.about(request_id)))

@@ -77,7 +77,9 @@ pub(in crate::flow) fn local(asked: &Asked<'_>, place: &Place, what: &str, field
 /// Writes down what the person is answered.
 pub(in crate::flow) fn answered(answer: &Answer, request_id: &str) {
     let (outcome, status, submitted) = match answer {
-        Answer::Own(said) => (said.outcome.word(), said.status, said.submitted),
+        Answer::Own(said) | Answer::Again(_, said) => {
+            (said.outcome.word(), said.status, said.submitted)
+        }
         Answer::Backend(response, _) => ("backend", response.status().as_u16(), None),
     };
     tracing::debug!(

@@ -17,6 +17,7 @@ use crate::flow::error::FlowError;
 use crate::flow::journal;
 use crate::flow::person;
 use crate::flow::submission::Route;
+use crate::flow::viewer::ask_for_whole;
 use crate::model::decision::Course;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
@@ -48,10 +49,10 @@ pub(in crate::flow) async fn load(
 
 async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, FlowError> {
     let Visit {
-        arrival,
+        mut arrival,
         snapshot,
         request_id,
-        wants,
+        viewer,
     } = visit;
     let mut doc = Doc::default();
     let known = person::known(
@@ -75,7 +76,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
             .uri
             .path_and_query()
             .map_or("/", |target| target.as_str()),
-        lang: wants.lang,
+        lang: viewer.wants.lang,
         trace: &trace,
     };
     let consulted = consult(
@@ -92,6 +93,9 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         said.form = Some(Arc::clone(&route.form));
         return Ok(Answer::Own(Box::new(said)));
     }
+    if !decision.is_silent() && viewer.sees_pages() {
+        ask_for_whole(&mut arrival.head.headers);
+    }
     let passed = gate.pass(&snapshot, arrival, Some(&route)).await?;
     let Answer::Backend(response, None) = passed else {
         return Ok(passed);
@@ -99,5 +103,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     let mut said = Said::accepted(&decision, response.status().as_u16()).about(&request_id);
     said.submitted = Some(false);
     said.changed = decision.jdoc().clone();
+    said.form = Some(Arc::clone(&route.form));
+    said.opens = Some(Box::new(route));
     Ok(Answer::Backend(response, Some(Box::new(said))))
 }

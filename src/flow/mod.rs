@@ -1,12 +1,14 @@
 //! The flow: one request from arrival to response, in one order. Owns that order – recognise, decode, consult,
 //! decide, apply, forward, consult again, respond – and the state it runs on; listening is left to `gateway`.
 
+pub mod again;
 pub mod answer;
 pub mod asked;
 pub mod carry;
 pub mod consult;
 pub mod decode;
 pub mod error;
+pub mod flash;
 pub mod journal;
 pub mod load;
 pub mod local;
@@ -16,10 +18,12 @@ pub mod own_file;
 pub mod person;
 pub mod respond;
 mod script;
+pub mod show;
 pub mod snapshot;
 pub mod submission;
 pub mod submit;
 pub mod trial;
+pub mod viewer;
 pub mod wants;
 
 use std::sync::Arc;
@@ -32,6 +36,8 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::backend;
+use crate::codec::flash::PURPOSE;
+use crate::codec::flash::Seal;
 use crate::codec::jwt::Verifier;
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Answer;
@@ -42,9 +48,11 @@ use crate::flow::meant::Meant;
 use crate::flow::meant::is_api;
 use crate::flow::meant::meant;
 use crate::flow::respond::respond;
+use crate::flow::show::show;
 use crate::flow::snapshot::Reach;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
+use crate::flow::viewer::Viewer;
 use crate::flow::wants::Wants;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
@@ -63,8 +71,28 @@ pub struct Settings {
     pub intake: Intake,
     /// The longest pause in a body.
     pub body_pause: Duration,
+    /// How forms' pages are dealt with.
+    pub pages: Pages,
     /// How others are reached.
     pub reach: Reach,
+}
+
+/// How much of a form's page is held, and how long it is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// The most of a page that is held in memory, in bytes.
+    pub held: usize,
+    /// How long the backend may take to begin the page when it is fetched again.
+    pub wait: Duration,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            held: 4 << 20,
+            wait: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Everything that requests run on.
@@ -73,6 +101,7 @@ pub struct Gate {
     live: ArcSwap<Snapshot>,
     settings: Settings,
     key: Arc<Key>,
+    seal: Seal,
     verifier: Option<Verifier>,
     tasks: TaskTracker,
 }
@@ -83,7 +112,7 @@ pub(in crate::flow) struct Visit {
     pub(in crate::flow) arrival: Box<Arrival>,
     pub(in crate::flow) snapshot: Arc<Snapshot>,
     pub(in crate::flow) request_id: String,
-    pub(in crate::flow) wants: Wants,
+    pub(in crate::flow) viewer: Arc<Viewer>,
 }
 
 impl Gate {
@@ -94,6 +123,7 @@ impl Gate {
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
             settings,
+            seal: Seal::new(key.derive(PURPOSE)),
             key: Arc::new(key),
             verifier,
             tasks: TaskTracker::new(),
@@ -141,6 +171,7 @@ impl Gate {
         if let Some(own) = own_file::answer(&arrival.head) {
             return Answer::Backend(own, None);
         }
+        let carried = flash::take(&mut arrival);
         let snapshot = self.live.load_full(); // one set of rules for the whole request
         let ours = self.key.check(&mut arrival.head.headers, now);
         let meant = match meant(&snapshot.book, &arrival) {
@@ -149,29 +180,36 @@ impl Gate {
             Err(error) => return error.into_answer(&request_id(&arrival)),
         };
         match meant {
-            Meant::Nobody(route) => {
+            Meant::Nobody(route) if carried.is_none() => {
                 let passed = self.pass(&snapshot, arrival, route.as_ref()).await;
                 passed.unwrap_or_else(|error| error.into_answer(""))
             }
             // On the heap, so that a request that only passes through does not carry its room around.
-            asks => Box::pin(self.ask(snapshot, arrival, asks, wants)).await,
+            asks => {
+                let viewer = Viewer::of(&arrival, wants, carried.as_deref(), &self.seal, now());
+                Box::pin(self.ask(snapshot, arrival, asks, viewer)).await
+            }
         }
     }
 
-    /// A request that is somebody's form: its page is loaded, or it is submitted.
+    /// A request that is somebody's form – its page is loaded, or it is submitted – or that carries a message.
     async fn ask(
         self: &Arc<Self>,
         snapshot: Arc<Snapshot>,
-        arrival: Box<Arrival>,
+        mut arrival: Box<Arrival>,
         meant: Meant,
-        wants: Wants,
+        viewer: Viewer,
     ) -> Answer {
         let request_id = request_id(&arrival);
+        let viewer = Arc::new(viewer);
+        if viewer.carried.is_some() {
+            viewer::ask_for_whole(&mut arrival.head.headers);
+        }
         let visit = Visit {
             arrival,
-            snapshot,
+            snapshot: Arc::clone(&snapshot),
             request_id: request_id.clone(),
-            wants,
+            viewer: Arc::clone(&viewer),
         };
         let done = match meant {
             Meant::Nobody(route) => {
@@ -182,6 +220,13 @@ impl Gate {
             Meant::Perhaps(open) => Box::pin(submit::submit_perhaps(self, visit, *open)).await,
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
+        let answer = show(
+            answer,
+            &viewer,
+            &self.seal,
+            &snapshot,
+            self.settings.pages.held,
+        );
         journal::answered(&answer, &request_id);
         answer
     }

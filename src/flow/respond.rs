@@ -1,6 +1,8 @@
 //! The one exit: an answer in, a response out – JSON, a fragment or a page (protocol §6). Owns statuses, content
 //! types and the headers of everything the gateway says itself.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -44,6 +46,7 @@ pub fn respond(answer: Answer, wants: Wants) -> Response<Outgoing> {
             response
         }
         Answer::Own(said) => own(&said.spoken_in(wants.lang), wants),
+        Answer::Again(response, said) => again(response, &said, wants),
     }
 }
 
@@ -130,10 +133,7 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
         );
     }
     if let Some(after) = said.retry_after {
-        headers.insert(
-            header::RETRY_AFTER,
-            HeaderValue::from(after.as_secs().max(1)),
-        );
+        headers.insert(header::RETRY_AFTER, seconds(after));
     }
     for cookie in &said.cookies {
         headers.append(header::SET_COOKIE, cookie.clone());
@@ -150,6 +150,21 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
         }
     }
     response
+}
+
+/// The form's page, with the status of what is said in it.
+fn again(mut response: Response<Outgoing>, said: &Said, wants: Wants) -> Response<Outgoing> {
+    *response.status_mut() = status(said, wants);
+    if let Some(after) = said.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds(after));
+    }
+    response
+}
+
+fn seconds(time: Duration) -> HeaderValue {
+    HeaderValue::from(time.as_secs().max(1))
 }
 
 /// Only a page can follow a redirect; others are told of it.
@@ -185,20 +200,6 @@ fn json_type(status: StatusCode) -> &'static str {
     }
 }
 
-/// The messages that are about no field, the most severe first.
-pub(in crate::flow) fn texts(said: &Said) -> Vec<&str> {
-    let mut general: Vec<_> = said
-        .messages
-        .iter()
-        .filter(|message| message.field.is_none())
-        .collect();
-    general.sort_by_key(|message| message.msg_type);
-    general
-        .into_iter()
-        .map(|message| message.msg.as_str())
-        .collect()
-}
-
 fn kind(said: &Said) -> &'static str {
     said.main_message()
         .map_or(MsgType::Information, |message| message.msg_type)
@@ -210,9 +211,9 @@ fn fragment(said: &Said) -> String {
     let fragment = Fragment {
         lang: tongue.lang(),
         kind: kind(said),
-        texts: texts(said),
+        texts: said.texts(),
         errors: said.errors(),
-        statement: said.statement.map(|word| tongue.say(word)),
+        statement: said.statement(),
     };
     plain::html(&fragment, tongue.say(said.title))
 }
@@ -223,9 +224,9 @@ fn page(said: &Said) -> String {
         tongue,
         title: tongue.say(said.title),
         kind: kind(said),
-        texts: texts(said),
+        texts: said.texts(),
         errors: said.errors(),
-        statement: said.statement.map(|word| tongue.say(word)),
+        statement: said.statement(),
         back: said.back.as_deref(),
         entries: said.doc.as_ref().map(entries).unwrap_or_default(),
         detail: said.detail.as_deref(),

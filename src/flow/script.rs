@@ -11,7 +11,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::flow::answer::Said;
-use crate::flow::respond::texts;
 use crate::model::reply::MsgType;
 use crate::model::words::Word;
 use crate::wire::body::Outgoing;
@@ -19,7 +18,7 @@ use crate::wire::body::Outgoing;
 /// What is said, with the texts to show: those about no field, and what became of the submission.
 pub(in crate::flow) fn json(said: &Said, status: u16) -> Map<String, Value> {
     let tongue = said.tongue();
-    let mut texts = texts(said);
+    let mut texts = said.texts();
     // A success speaks for itself.
     let is_success = |kind| kind == Some(MsgType::Success);
     let kind = said.main_message().map(|message| message.msg_type);

@@ -21,6 +21,8 @@ use crate::codec::rejected::Rejected;
 use crate::codec::unpack;
 use crate::flow::Gate;
 use crate::flow::Visit;
+use crate::flow::again;
+use crate::flow::again::Origin;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::asked::Asked;
@@ -31,6 +33,7 @@ use crate::flow::consult::consult;
 use crate::flow::decode::decode;
 use crate::flow::decode::decode_again;
 use crate::flow::error::FlowError;
+use crate::flow::error::Left;
 use crate::flow::journal;
 use crate::flow::lookalike;
 use crate::flow::meant::Open;
@@ -40,7 +43,8 @@ use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
-use crate::flow::wants::Wants;
+use crate::flow::viewer::Viewer;
+use crate::flow::wants::Medium;
 use crate::hooks::call::Trace;
 use crate::model::call::Occasion;
 use crate::model::call::SubmitResult;
@@ -77,8 +81,8 @@ pub(in crate::flow) async fn submit(
 ) -> Result<Answer, FlowError> {
     let gate = Arc::clone(gate);
     carry::to_its_end(&gate.tasks.clone(), async move {
-        let form = Arc::clone(&route.form);
-        let (submission, visitor) = read(&gate, visit, form, route.is_get).await?;
+        let left = left(&visit, &route);
+        let (submission, visitor) = read(&gate, visit, left, route.is_get).await?;
         go_on(gate, visitor, route, submission).await
     })
     .await
@@ -113,28 +117,66 @@ async fn settle(
     plain.doc_path.clear();
     plain.nested = false;
     let is_get = open.certain.is_some() && first.is_get;
-    let (submission, visitor) = read(&gate, visit, Arc::new(plain), is_get).await?;
+    let mut left = left(&visit, &first);
+    left.form = Arc::new(plain);
+    let back = left.back.clone();
+    let (submission, visitor) = read(&gate, visit, left, is_get).await?;
     match open.settle(&submission.doc)? {
         None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
         Some(route) => {
-            let form = Arc::clone(&route.form);
-            let reading = decode_again(*submission, Arc::clone(&form), &gate.settings.intake);
+            let left = Left {
+                form: Arc::clone(&route.form),
+                doc: None,
+                back,
+            };
+            let form = Arc::clone(&left.form);
+            let reading = decode_again(*submission, form, &gate.settings.intake);
             let submission = reading
                 .await
-                .map_err(|error| FlowError::reading(error, &form))?;
+                .map_err(|error| FlowError::reading(error, left))?;
             go_on(gate, visitor, route, submission).await
         }
     }
 }
 
+/// The form that a request is about, as far as it is known before it is read.
+fn left(visit: &Visit, route: &Route) -> Left {
+    Left {
+        form: Arc::clone(&route.form),
+        doc: None,
+        back: back(
+            &visit.viewer,
+            &visit.snapshot,
+            route,
+            &visit.arrival.head.headers,
+        ),
+    }
+}
+
+/// The link back to the form, for whoever can follow one.
+fn back(
+    viewer: &Viewer,
+    snapshot: &Snapshot,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Option<String> {
+    let book = &snapshot.book;
+    let origin = Origin {
+        route,
+        viewer,
+        book,
+    };
+    (viewer.wants.medium == Medium::Page)
+        .then(|| origin.back(headers))
+        .flatten()
+}
+
 /// Who submits, apart from the request itself.
 struct Visitor {
-    wants: Wants,
+    viewer: Arc<Viewer>,
     snapshot: Arc<Snapshot>,
     request_id: String,
     address: IpAddr,
-    /// The host and port that the person asked for.
-    authority: String,
     /// A place among `limits.connections`, kept to the end.
     place: Arc<Peer>,
 }
@@ -142,21 +184,20 @@ struct Visitor {
 async fn read(
     gate: &Gate,
     visit: Visit,
-    form: Arc<Form>,
+    left: Left,
     is_get: bool,
 ) -> Result<(Box<Submission>, Visitor), FlowError> {
     let Visit {
         mut arrival,
         snapshot,
         request_id,
-        wants,
+        viewer,
     } = visit;
     let visitor = Visitor {
-        wants,
+        viewer,
         snapshot,
         request_id,
         address: arrival.person(&gate.settings.trusted_proxies),
-        authority: arrival.authority(),
         place: Arc::clone(&arrival.peer),
     };
     arrival.announce();
@@ -169,10 +210,11 @@ async fn read(
         Pace::Free
     };
     let body = Paced::new(body, pace);
-    let reading = decode(Arc::clone(&form), is_get, head, body, &gate.settings.intake);
+    let form = Arc::clone(&left.form);
+    let reading = decode(form, is_get, head, body, &gate.settings.intake);
     let submission = reading
         .await
-        .map_err(|error| FlowError::reading(error, &form))?;
+        .map_err(|error| FlowError::reading(error, left))?;
     Ok((submission, visitor))
 }
 
@@ -183,8 +225,19 @@ async fn go_on(
     route: Route,
     submission: Box<Submission>,
 ) -> Result<Answer, FlowError> {
-    lookalike::check(&route, &submission)
-        .map_err(|rejected| FlowError::Refused(rejected, Arc::clone(&route.form)))?;
+    let left = Left {
+        form: Arc::clone(&route.form),
+        doc: Some(submission.doc.clone()),
+        back: back(
+            &visitor.viewer,
+            &visitor.snapshot,
+            &route,
+            &submission.head.headers,
+        ),
+    };
+    if let Err(rejected) = lookalike::check(&route, &submission) {
+        return Err(FlowError::Refused(rejected, Box::new(left)));
+    }
     let _place = visitor.place;
     journal::arrived(&submission, &route.id, &visitor.request_id);
     let known = person::known(&gate, &visitor.request_id, visitor.address);
@@ -192,10 +245,10 @@ async fn go_on(
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
         gate,
-        wants: visitor.wants,
+        viewer: visitor.viewer,
         snapshot: visitor.snapshot,
         route,
-        authority: visitor.authority,
+        left,
     });
     carriage.carry(submission).await
 }
@@ -215,25 +268,16 @@ async fn pass_on(
     Ok(Answer::Backend(answer.into(), None))
 }
 
-/// Where the form is: the page that the person comes from, if it is on the same host.
-fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
-    let referer = headers.get(header::REFERER)?.to_str().ok()?;
-    let (_, rest) = referer.split_once("://")?;
-    let (host, _) = rest.split_once('/')?;
-    let path = rest.get(host.len()..)?;
-    (host.eq_ignore_ascii_case(authority) && !path.starts_with("//")).then(|| path.to_owned())
-}
-
 /// One submission under way.
 struct Carriage {
     gate: Arc<Gate>,
-    wants: Wants,
+    viewer: Arc<Viewer>,
     snapshot: Arc<Snapshot>,
     route: Route,
     occasion: Occasion,
     trace: Trace,
-    /// The host and port that the person asked for.
-    authority: String,
+    /// The form as the person left it.
+    left: Left,
 }
 
 impl Carriage {
@@ -242,10 +286,8 @@ impl Carriage {
         let form = Arc::clone(&self.route.form);
         let mut doc = submission.doc.clone();
         let before = self.consult(Event::Preprocess, &mut doc).await;
-        if let Some(mut said) = refusal(&before) {
-            said.back = back(&submission.head.headers, &self.authority);
-            said.doc = Some(submission.doc.clone());
-            return Ok(self.own(said));
+        if let Some(said) = refusal(&before) {
+            return Ok(self.refuse(said, &submission).await);
         }
         let changed = changes(&before.decision, &submission.doc, &doc);
         let person = form
@@ -255,7 +297,7 @@ impl Carriage {
         let request = self.outbound(*submission, &changed)?;
         let pool = self.snapshot.backends.of(form.backend.as_ref());
         let answer = backend::forward(pool, request).await;
-        let mut answer = answer.map_err(|error| FlowError::Forward(error, Arc::clone(&form)))?;
+        let mut answer = answer.map_err(|error| FlowError::Forward(error, self.left()))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
         }
@@ -268,14 +310,44 @@ impl Carriage {
         Ok(self.accepted(answer, &decision, self.shown(changed)))
     }
 
+    /// The answer where the submission stops: in the form's page, if the person sees pages and it can be had.
+    async fn refuse(&self, said: Said, submission: &Submission) -> Answer {
+        let said = self.left.clone().behind(said);
+        let said = Box::new(said.about(&self.occasion.meta.request_id));
+        let (viewer, snapshot) = (&self.viewer, &self.snapshot);
+        if viewer.wants.medium != Medium::Page || said.redirect.is_some() || viewer.is_head {
+            return Answer::Own(said);
+        }
+        let origin = Origin {
+            route: &self.route,
+            viewer,
+            book: &snapshot.book,
+        };
+        let Some(target) = origin.page(&submission.head.headers) else {
+            return Answer::Own(said);
+        };
+        let asked = (submission, &self.route);
+        // On the heap, so that what is not stopped has no room for it.
+        let page = again::page(&self.gate, snapshot, asked, (&said, &target), viewer);
+        match Box::pin(page).await {
+            Some(page) => Answer::Again(page, said),
+            None => Answer::Own(said),
+        }
+    }
+
+    fn left(&self) -> Box<Left> {
+        Box::new(self.left.clone())
+    }
+
     /// The request as it goes on.
     fn outbound(
         &self,
         submission: Submission,
         changed: &Jdoc,
     ) -> Result<Box<Request<Outgoing>>, FlowError> {
+        let request = submission.into_request(changed, &self.gate.settings.intake.limits);
         let (mut head, body) =
-            submission.into_request(changed, &self.gate.settings.intake.limits)?;
+            request.map_err(|rejected| FlowError::Refused(rejected, self.left()))?;
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
             head.headers.insert(&REQUEST_ID, id);
         }
@@ -324,6 +396,7 @@ impl Carriage {
         }
         let mut said = Said::accepted(decision, answer.head.status.as_u16());
         said.changed = changed;
+        said.form = Some(Arc::clone(&self.route.form));
         let said = said.about(&self.occasion.meta.request_id);
         Answer::Backend(Response::from(answer), Some(Box::new(said)))
     }
@@ -339,11 +412,11 @@ impl Carriage {
             route: &self.route,
             occasion: &self.occasion,
             allowed: Allowed {
-                own: Some(&self.authority),
+                own: Some(&self.viewer.authority),
                 hosts: &self.route.form.redirect_hosts,
             },
             here: "",
-            lang: self.wants.lang,
+            lang: self.viewer.wants.lang,
             trace: &self.trace,
         };
         let responders = self.gate.responders(&self.snapshot);
@@ -374,7 +447,7 @@ impl Carriage {
         let mut body: Option<Value> = None;
         if is_json {
             let bytes = answer.look_ahead(MAX_RESULT).await;
-            let bytes = bytes.map_err(|error| FlowError::Half(error, Arc::clone(&form)))?;
+            let bytes = bytes.map_err(|error| FlowError::Half(error, self.left()))?;
             let bytes = bytes.and_then(|bytes| unpacked(&bytes, encoding.as_deref()));
             body = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         }

@@ -139,6 +139,8 @@ pub struct Form {
     pub submit: Vec<String>,
     /// The routes of its page, as written.
     pub load: Vec<String>,
+    /// The same, to be filled in.
+    pub pages: Vec<Route>,
     /// The hosts it is served on, lower case; empty for any.
     pub hosts: Vec<String>,
     /// Where its requests go instead of the gateway's backend.
@@ -441,6 +443,7 @@ impl Form {
             place,
             submit: written(&own.submit),
             load: written(&own.load),
+            pages: own.load.iter().map(|route| route.value.clone()).collect(),
             hosts: if own.hosts.is_empty() {
                 all.hosts.clone()
             } else {

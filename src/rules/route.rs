@@ -1,7 +1,18 @@
 //! Routes as rule files write them: `POST /camps/{camp}/enroll?action=submit`. Owns reading one; matching requests
 //! against many is left to [`crate::rules::recognise`].
 
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
+
 use crate::rules::path;
+
+/// What of a parameter's value is encoded when it is filled in: everything but unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A route: a method, a path pattern, and what the query must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +77,40 @@ impl Route {
             Segment::Fixed(_) => None,
             Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
         })
+    }
+
+    /// The target that this route matches, with the values of its parameters filled in; `None` if one is missing.
+    #[must_use]
+    pub fn fill(&self, params: &[(String, String)]) -> Option<String> {
+        let value = |name: &str| {
+            let found = params.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let mut target = String::new();
+        for segment in &self.segments {
+            target.push('/');
+            match segment {
+                Segment::Fixed(text) => target.push_str(text),
+                Segment::Param(name) => target.extend(utf8_percent_encode(value(name)?, SEGMENT)),
+                Segment::Rest(name) => {
+                    let parts = value(name)?.split('/');
+                    let parts: Vec<String> = parts
+                        .map(|part| utf8_percent_encode(part, SEGMENT).to_string())
+                        .collect();
+                    target.push_str(&parts.join("/"));
+                }
+            }
+        }
+        if target.is_empty() {
+            target.push('/');
+        }
+        if !self.query.is_empty() {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(&self.query);
+            target.push('?');
+            target.push_str(&query.finish());
+        }
+        Some(target)
     }
 
     /// The pattern with its parameter names left out: two routes with the same shape match the same requests.
@@ -163,6 +208,28 @@ mod tests {
         assert_eq!(route.query, [("action".to_owned(), "submit".to_owned())]);
         assert_eq!(route.shape(), "POST/camps/{}/enroll?action=submit");
         assert!(Route::parse("GET /").expect("the root").segments.is_empty());
+    }
+
+    #[test]
+    fn routes_are_filled_in() {
+        let params = [("camp", "Zürich & 1"), ("rest", "a/b c")];
+        let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (written, target) in [
+            ("GET /", Some("/")),
+            ("GET /contact", Some("/contact")),
+            (
+                "GET /camps/{camp}/enroll",
+                Some("/camps/Z%C3%BCrich%20%26%201/enroll"),
+            ),
+            (
+                "GET /f/{rest...}?step=1&a=b%20c",
+                Some("/f/a/b%20c?step=1&a=b+c"),
+            ),
+            ("GET /camps/{other}", None),
+        ] {
+            let filled = Route::parse(written).expect("a route").fill(&params);
+            assert_eq!(filled.as_deref(), target, "{written}");
+        }
     }
 
     #[test]

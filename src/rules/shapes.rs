@@ -79,7 +79,7 @@ pub static FORM: Shape = Shape {
         key(
             "load",
             Kind::OneOrMore,
-            "Routes of the page with the form, such as `GET /camps/{camp}/enroll`.",
+            "Routes of the page with the form, such as `GET /camps/{camp}/enroll`; where a submission stops, the page is fetched again from the first that its parameters fill in.",
         ),
         key(
             "discover",

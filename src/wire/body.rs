@@ -1,5 +1,5 @@
 //! The one body type of everything that is sent: to a backend, to a hook, to the person. Owns the choice between
-//! bytes in memory, a kept body, and a stream from a peer.
+//! bytes in memory, a kept body, a stream from a peer, and a page that is changed on its way.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use http_body::SizeHint;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
 use crate::wire::pool::Received;
+use crate::wire::rewritten::Rewritten;
 use crate::wire::spool::Reader;
 
 /// A body that is sent.
@@ -33,6 +34,8 @@ pub enum Outgoing {
     Upload(Box<Paced>),
     /// A server's answer, passed on as it comes.
     Answer(Box<Received>),
+    /// A page that is changed as it comes.
+    Rewritten(Box<Rewritten>),
     /// Another body whose progress somebody watches.
     Watched(Box<Self>, Arc<Progress>),
 }
@@ -139,6 +142,7 @@ impl Body for Outgoing {
             }
             Self::Upload(upload) => Pin::new(upload).poll_frame(cx),
             Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
+            Self::Rewritten(page) => Pin::new(page).poll_frame(cx),
             Self::Watched(body, progress) => {
                 let next = Pin::new(&mut **body).poll_frame(cx);
                 progress.waiting.store(next.is_pending(), Ordering::Relaxed);
@@ -157,6 +161,7 @@ impl Body for Outgoing {
             Self::Kept(reader) => reader.remaining() == 0,
             Self::Upload(upload) => upload.is_end_stream(),
             Self::Answer(answer) => answer.is_end_stream(),
+            Self::Rewritten(page) => page.is_end_stream(),
             Self::Watched(body, _) => body.is_end_stream(),
         }
     }
@@ -170,6 +175,7 @@ impl Body for Outgoing {
             Self::Kept(reader) => SizeHint::with_exact(reader.remaining()),
             Self::Upload(upload) => upload.size_hint(),
             Self::Answer(answer) => answer.size_hint(),
+            Self::Rewritten(_) => SizeHint::new(),
             Self::Watched(body, _) => body.size_hint(),
         }
     }

@@ -12,4 +12,5 @@ pub mod hop;
 pub mod paced;
 pub mod pool;
 pub mod proof;
+pub mod rewritten;
 pub mod spool;

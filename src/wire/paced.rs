@@ -51,6 +51,9 @@ pub enum Broken {
     /// The temporary file could not be read back.
     #[error("the temporary file could not be read: {0}")]
     Spool(#[from] io::Error),
+    /// A page is not packed as its content encoding says, or that breaks off.
+    #[error("it is not packed as its content encoding says, or breaks off")]
+    Packing,
 }
 
 impl From<hyper::Error> for Broken {

@@ -1,0 +1,207 @@
+//! The form's page once more: a submission was stopped, and the person is to find the form as they left it (protocol
+//! §6). Owns where the page is, what is asked for there on the person's behalf, and what of the answer is shown; what
+//! is changed in it is left to [`mod@crate::flow::show`].
+//!
+//! No hook is asked about it: the person opens nothing, their visit to the form goes on.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::backend;
+use crate::flow::Gate;
+use crate::flow::answer::Said;
+use crate::flow::now;
+use crate::flow::show;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
+use crate::flow::submission::Submission;
+use crate::flow::viewer::Viewer;
+use crate::flow::viewer::ask_for_whole;
+use crate::rules::book::Book;
+use crate::rules::recognise::Asked;
+use crate::rules::recognise::FormPart;
+use crate::rules::recognise::Recognised;
+use crate::wire::arrival::REQUEST_ID;
+use crate::wire::body::Outgoing;
+use crate::wire::rewritten::Seen;
+
+/// Headers of a submission that are about its body, about how it was sent, or about its path; everything else says who
+/// the person is, and is said again. Whole families are named in [`is_of_submission`].
+static OF_SUBMISSION: [HeaderName; 18] = [
+    header::ACCEPT_RANGES,
+    header::EXPECT,
+    header::ORIGIN,
+    header::RANGE,
+    header::REFERER,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("path-info"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("script-name"),
+    HeaderName::from_static("want-digest"),
+    HeaderName::from_static("x-csrf-token"),
+    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-waws-unencoded-url"),
+];
+
+/// Where the form of a submission is.
+pub(in crate::flow) struct Origin<'a> {
+    pub(in crate::flow) route: &'a Route,
+    pub(in crate::flow) viewer: &'a Viewer,
+    pub(in crate::flow) book: &'a Book,
+}
+
+impl Origin<'_> {
+    /// The path and query of the form's page: the page the person comes from where it is the form's own, else the rule
+    /// file's `load` filled in with the submission's parameters, else the page the person comes from. Never one that
+    /// asking for would submit something.
+    pub(in crate::flow) fn page(&self, headers: &HeaderMap) -> Option<String> {
+        let from = back(headers, &self.viewer.authority);
+        let from = from.map(|target| (self.is_page(&target), target));
+        if let Some((Some(true), target)) = from {
+            return Some(target);
+        }
+        let routes = self
+            .route
+            .form
+            .pages
+            .iter()
+            .filter(|route| route.method == "GET");
+        let mut filled = routes.filter_map(|route| route.fill(&self.route.params));
+        filled
+            .find(|target| self.is_page(target) == Some(true))
+            .or(match from {
+                Some((Some(false), target)) => Some(target),
+                _ => None,
+            })
+    }
+
+    /// The link back to the form.
+    pub(in crate::flow) fn back(&self, headers: &HeaderMap) -> Option<String> {
+        let page = self.page(headers);
+        page.or_else(|| back(headers, &self.viewer.authority))
+    }
+
+    /// Whether a target is the page of this form; `None` if it must not be asked for.
+    fn is_page(&self, target: &str) -> Option<bool> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let recognised = self.book.recognise(Asked {
+            method: "GET",
+            path,
+            query,
+            host: &self.viewer.host,
+            headers: &HeaderMap::new(),
+            has_body: false,
+        });
+        match recognised {
+            Recognised::Form(found) if found.part == FormPart::Page => {
+                Some(found.id == self.route.id)
+            }
+            Recognised::Nothing | Recognised::Beside(_) => Some(false),
+            Recognised::Form(_)
+            | Recognised::Perhaps { .. }
+            | Recognised::Ambiguous(_)
+            | Recognised::Contested
+            | Recognised::Misdirected => None,
+        }
+    }
+}
+
+/// The page that the person comes from, if it is on the same host: its path and query.
+fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
+    let referer = headers.get(header::REFERER)?.to_str().ok()?;
+    let (_, rest) = referer.split_once("://")?;
+    let (host, _) = rest.split_once('/')?;
+    let path = rest.get(host.len()..)?;
+    let path = path.split('#').next().unwrap_or_default();
+    (host.eq_ignore_ascii_case(authority) && !path.starts_with("//")).then(|| path.to_owned())
+}
+
+/// The form's page with what is said about its submission; `None` if it cannot be had: then there is the plain page.
+pub(in crate::flow) async fn page(
+    gate: &Gate,
+    snapshot: &Arc<Snapshot>,
+    (submission, route): (&Submission, &Route),
+    (said, target): (&Said, &str),
+    viewer: &Viewer,
+) -> Option<Response<Outgoing>> {
+    let pages = gate.settings.pages;
+    let work = async {
+        let pool = snapshot.backends.of(route.form.backend.as_ref());
+        let request = request(gate, &submission.head.headers, target, &said.request_id)?;
+        let answer = backend::fetch(pool, request, pages.wait).await.ok()?;
+        let response: Response<Outgoing> = answer.into();
+        if response.status() != StatusCode::OK || !show::is_page(&response, pages.held) {
+            return None;
+        }
+        let url = viewer.url(target)?;
+        let change = show::of_stop(said, &submission.doc, route, url, viewer, snapshot);
+        let mut response = show::changed(response, change);
+        let Outgoing::Rewritten(page) = response.body_mut() else {
+            return None;
+        };
+        // A page without the form – a login, say – would not give back what the person typed.
+        match page.look_for_form(pages.held).await {
+            Ok(Seen::Form) => Some(response),
+            Ok(Seen::NoForm) | Err(_) => None,
+        }
+    };
+    tokio::time::timeout(pages.wait, work).await.ok().flatten()
+}
+
+/// The request for the form's page, on the person's behalf.
+fn request(
+    gate: &Gate,
+    person: &HeaderMap,
+    target: &str,
+    request_id: &str,
+) -> Option<Box<Request<Outgoing>>> {
+    let mut headers = HeaderMap::with_capacity(person.len());
+    for (name, value) in person {
+        if !is_of_submission(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    ask_for_whole(&mut headers);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(&REQUEST_ID, id);
+    }
+    // If it comes back here, it is nobody's visit.
+    gate.key.mark(&mut headers, now());
+    let mut request = Box::new(Request::new(Outgoing::Empty));
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = target.parse().ok()?;
+    *request.headers_mut() = headers;
+    Some(request)
+}
+
+/// Whether a header is about the submission and not about the person.
+fn is_of_submission(name: &HeaderName) -> bool {
+    const FAMILIES: [&str; 8] = [
+        "content-",
+        "if-",
+        "hx-",
+        "sec-fetch-",
+        "x-http-method",
+        "x-method-",
+        "x-original-",
+        "x-rewrite-",
+    ];
+    OF_SUBMISSION.contains(name)
+        || FAMILIES
+            .iter()
+            .any(|family| name.as_str().starts_with(family))
+}

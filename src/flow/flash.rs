@@ -1,0 +1,228 @@
+//! A message that must survive a redirect: it travels in a sealed cookie to the next page that comes through (protocol
+//! §6). Owns the cookie – its name, its attributes, what is written into it and how it is read; sealing is left to
+//! [`crate::codec::flash`], when one is made and shown to [`mod@crate::flow::show`].
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::codec::flash;
+use crate::codec::flash::Seal;
+use crate::flow::answer::Said;
+use crate::model::doc::Jdoc;
+use crate::model::reply::Message;
+use crate::model::reply::MsgType;
+use crate::wire::arrival::Arrival;
+
+/// How long a message waits for a page, in seconds.
+pub const LIFE: u64 = 60;
+
+/// The cookie's name. Over https it has a prefix with which no other host can have set it, a subdomain neither.
+const NAME: &str = "formgate_flash";
+const SECURE_NAME: &str = "__Host-formgate_flash";
+
+/// The longest value: browsers refuse cookies over 4,096 bytes, name and value together.
+const MOST: usize = 4000;
+
+/// What texts are shortened to, in characters, where everything together is too long.
+const SHORT: usize = 200;
+
+/// A message that a request carries.
+#[derive(Debug, Clone)]
+pub(in crate::flow) struct Carried {
+    /// What is to be said.
+    pub(in crate::flow) said: Said,
+    /// Whether it was made for a client that puts fragments into its page.
+    pub(in crate::flow) for_fragments: bool,
+}
+
+const fn name(secure: bool) -> &'static str {
+    if secure { SECURE_NAME } else { NAME }
+}
+
+/// Takes the cookie off a request: nobody else gets to see it. Its value, if there was one.
+pub(in crate::flow) fn take(arrival: &mut Arrival) -> Option<String> {
+    // Both names have this one in them; nearly always there is none.
+    let cookies = arrival.head.headers.get_all(header::COOKIE).iter();
+    let mut cookies = cookies.map(HeaderValue::as_bytes);
+    if !cookies.any(|cookies| flash::is_among(cookies, NAME)) {
+        return None;
+    }
+    let secure = arrival.is_https();
+    take_off(&mut arrival.head.headers, name(secure))
+}
+
+/// Takes both cookies off, and gives the value of the one with this name.
+fn take_off(headers: &mut HeaderMap, wanted: &str) -> Option<String> {
+    let values: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
+    headers.remove(header::COOKIE);
+    let mut found = None;
+    for value in values {
+        let mut kept: Vec<&[u8]> = Vec::new();
+        for pair in value.as_bytes().split(|byte| *byte == b';') {
+            match own(pair) {
+                None => kept.push(pair),
+                Some((name, value)) if name == wanted.as_bytes() => {
+                    found = found.or_else(|| Some(String::from_utf8_lossy(value).into_owned()));
+                }
+                Some(_) => {}
+            }
+        }
+        let kept = kept.join(&b';');
+        if let Ok(kept) = HeaderValue::from_bytes(kept.trim_ascii())
+            && !kept.is_empty()
+        {
+            headers.append(header::COOKIE, kept);
+        }
+    }
+    found
+}
+
+/// Name and value of a pair, if it is one of the gateway's own.
+fn own(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = pair.splitn(2, |byte| *byte == b'=');
+    let name = parts.next()?.trim_ascii();
+    let value = parts.next().unwrap_or_default().trim_ascii();
+    [NAME, SECURE_NAME]
+        .iter()
+        .any(|own| own.as_bytes() == name)
+        .then_some((name, value))
+}
+
+/// The cookie that carries what is said to the next page of this host, at `now` in seconds since 1970.
+pub(in crate::flow) fn cookie(
+    seal: &Seal,
+    said: &Said,
+    for_fragments: bool,
+    (host, secure): (&str, bool),
+    now: u64,
+) -> Option<HeaderValue> {
+    let text = text(said, for_fragments);
+    let value = seal.close(text.as_bytes(), host, now + LIFE)?;
+    set_cookie(&value, secure, LIFE)
+}
+
+/// The header that makes a browser forget the cookie.
+pub(in crate::flow) fn forgotten(secure: bool) -> Option<HeaderValue> {
+    set_cookie("", secure, 0)
+}
+
+fn set_cookie(value: &str, secure: bool, life: u64) -> Option<HeaderValue> {
+    let name = name(secure);
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Max-Age={life}; Path=/; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).ok()
+}
+
+/// What a cookie carries, if it was made here, for this host, and not too long ago.
+pub(in crate::flow) fn open(seal: &Seal, value: &str, host: &str, now: u64) -> Option<Carried> {
+    let text = seal.open(value, host, now)?;
+    read(&serde_json::from_slice(&text).ok()?)
+}
+
+fn read(json: &Value) -> Option<Carried> {
+    let messages = json.get("m")?.as_array()?.iter().map(|message| {
+        Some(Message {
+            msg_type: MsgType::parse(message.get(0)?.as_str()?)?,
+            msg: message.get(1)?.as_str()?.to_owned(),
+            field: message.get(2)?.as_str().map(str::to_owned),
+        })
+    });
+    let messages = messages.collect::<Option<Vec<_>>>()?;
+    let changed = json.get("c")?.as_object()?.clone();
+    let submitted = json.get("s")?.as_bool();
+    Some(Carried {
+        said: Said::carried(messages, changed, submitted),
+        for_fragments: json.get("f")?.as_bool()?,
+    })
+}
+
+/// What is said, as short as it must be: texts are shortened first, then what was changed is left out, then messages
+/// after the most severe.
+fn text(said: &Said, for_fragments: bool) -> String {
+    let mut messages: Vec<&Message> = said.messages.iter().collect();
+    messages.sort_by_key(|message| message.msg_type);
+    let mut whole = Writing {
+        messages: messages.into_iter().cloned().collect(),
+        changed: said.changed.clone(),
+        submitted: said.submitted,
+        for_fragments,
+    };
+    if whole.fits() {
+        return whole.text();
+    }
+    whole.shorten();
+    while !whole.fits() && whole.leave_out() {}
+    whole.text()
+}
+
+/// What is written into a cookie.
+struct Writing {
+    messages: Vec<Message>,
+    changed: Jdoc,
+    submitted: Option<bool>,
+    for_fragments: bool,
+}
+
+impl Writing {
+    fn text(&self) -> String {
+        let messages = self.messages.iter();
+        let messages: Vec<Value> = messages
+            .map(|message| json!([message.msg_type.word(), message.msg, message.field]))
+            .collect();
+        json!({"m": messages, "c": self.changed, "s": self.submitted, "f": self.for_fragments})
+            .to_string()
+    }
+
+    fn fits(&self) -> bool {
+        flash::sealed_length(self.text().len()) <= MOST
+    }
+
+    /// Shortens every text but the first message, and forgets of which field a message is where its name is no name.
+    fn shorten(&mut self) {
+        for message in self.messages.iter_mut().skip(1) {
+            message.msg = shortened(&message.msg, SHORT);
+        }
+        for message in &mut self.messages {
+            message.field.take_if(|field| field.len() > SHORT);
+        }
+        for value in self.changed.values_mut() {
+            if let Value::String(text) = value {
+                *text = shortened(text, SHORT);
+            }
+        }
+    }
+
+    /// Leaves out what matters least; `false` if nothing is left that could be.
+    fn leave_out(&mut self) -> bool {
+        let last = self.changed.keys().next_back().cloned();
+        if let Some(last) = last {
+            self.changed.shift_remove(&last);
+            return true;
+        }
+        if self.messages.len() > 1 {
+            self.messages.pop();
+            return true;
+        }
+        let Some(last) = self.messages.first_mut() else {
+            return false;
+        };
+        let length = last.msg.chars().count();
+        if length <= SHORT {
+            return false;
+        }
+        last.msg = shortened(&last.msg, length * 3 / 4);
+        true
+    }
+}
+
+/// A text of at most so many characters.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(most - 1).collect();
+    format!("{begin}…")
+}

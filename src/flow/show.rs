@@ -1,0 +1,351 @@
+//! Showing what is said in a page that is there: the backend's answer, or the form's page. Owns which answers can be
+//! changed, what a page is to say, and what is kept for the next page instead; changing it is `page`'s, while it
+//! streams.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use http_body::Body;
+use url::Url;
+
+use crate::codec::flash::Seal;
+use crate::codec::rejected::Rejected;
+use crate::codec::unpack::Bounds;
+use crate::codec::unpack::Unpacker;
+use crate::flow::answer::Answer;
+use crate::flow::answer::Said;
+use crate::flow::flash;
+use crate::flow::now;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
+use crate::flow::viewer::Viewer;
+use crate::flow::wants::Medium;
+use crate::model::doc::Doc;
+use crate::model::doc::Jdoc;
+use crate::model::redirect::Redirect;
+use crate::model::reply::MsgType;
+use crate::page::change::Change;
+use crate::page::change::FormTag;
+use crate::page::change::Notice;
+use crate::page::change::Place;
+use crate::page::change::Values;
+use crate::rules::recognise::Asked;
+use crate::rules::recognise::FormPart;
+use crate::rules::recognise::Found;
+use crate::rules::recognise::Recognised;
+use crate::wire::body::Outgoing;
+use crate::wire::hop;
+use crate::wire::rewritten::Rewritten;
+
+/// Headers that are true of a page as it came only.
+static OF_THE_PAGE_AS_IT_CAME: [HeaderName; 14] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LOCATION,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::ACCEPT_RANGES,
+    header::AGE,
+    header::EXPIRES,
+    header::PRAGMA,
+    header::TRAILER,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// Shows what is to be said beside an answer of the backend's, if it is a page; where the answer sends the person
+/// elsewhere, it is kept for the page there.
+pub(in crate::flow) fn show(
+    answer: Answer,
+    viewer: &Viewer,
+    seal: &Seal,
+    snapshot: &Arc<Snapshot>,
+    most: usize,
+) -> Answer {
+    match answer {
+        Answer::Backend(mut response, said) => {
+            if let Some(said) = &said {
+                let sends = response.status().is_redirection();
+                let sends = sends && response.headers().contains_key(header::LOCATION);
+                let kept = sends
+                    .then(|| kept(said, viewer, seal, viewer.wants.medium))
+                    .flatten();
+                if let Some(cookie) = kept {
+                    response.headers_mut().append(header::SET_COOKIE, cookie);
+                }
+            }
+            let response = match viewer.sees_pages() && can_be_changed(&response, most) {
+                true => in_page(response, said.as_deref(), viewer, snapshot),
+                false => response,
+            };
+            Answer::Backend(response, said)
+        }
+        Answer::Own(mut said) => {
+            let target = said.redirect.as_ref().map(Redirect::as_str);
+            if target.is_some_and(|target| is_own(target, viewer)) {
+                // Whoever follows comes with a page.
+                said.cookies.extend(kept(&said, viewer, seal, Medium::Page));
+            }
+            Answer::Own(said)
+        }
+        again @ Answer::Again(..) => again,
+    }
+}
+
+/// Whether a redirect leads to a page that comes through here.
+fn is_own(target: &str, viewer: &Viewer) -> bool {
+    let own = |url: Url| url.host_str().is_some_and(|host| host == viewer.host);
+    target.starts_with('/') || Url::parse(target).is_ok_and(own)
+}
+
+/// The cookie that keeps what is said for the next page; `follows` is what is asked for there.
+fn kept(said: &Said, viewer: &Viewer, seal: &Seal, follows: Medium) -> Option<HeaderValue> {
+    let is_shown = !said.messages.is_empty() || !said.changed.is_empty();
+    if !is_shown || !viewer.follows() {
+        return None;
+    }
+    let place = (viewer.host.as_str(), viewer.secure);
+    flash::cookie(seal, said, follows == Medium::Fragment, place, now())
+}
+
+/// The answer with what is to be said and filled in.
+fn in_page(
+    mut response: Response<Outgoing>,
+    said: Option<&Said>,
+    viewer: &Viewer,
+    snapshot: &Arc<Snapshot>,
+) -> Response<Outgoing> {
+    let carried = viewer.carried.as_ref().map(|carried| &carried.said);
+    if let Some(change) = change(said, carried, viewer, snapshot) {
+        response = changed(response, change);
+    }
+    if (carried.is_some() || viewer.stale)
+        && let Some(forgotten) = flash::forgotten(viewer.secure)
+    {
+        response.headers_mut().append(header::SET_COOKIE, forgotten);
+    }
+    response
+}
+
+/// What is to be done to a page: what is said beside it, after what came with the request. `None` if there is nothing.
+fn change(
+    said: Option<&Said>,
+    carried: Option<&Said>,
+    viewer: &Viewer,
+    snapshot: &Arc<Snapshot>,
+) -> Option<Change> {
+    let opens = said.and_then(|said| said.opens.as_ref());
+    let mut notice = Notice {
+        kind: MsgType::Success,
+        texts: Vec::new(),
+        statement: String::new(),
+        changed: Jdoc::new(),
+    };
+    let mut errors = Vec::new();
+    let mut is_said = false;
+    for one in carried.into_iter().chain(said) {
+        let one = one.clone().spoken_in(viewer.wants.lang);
+        is_said |= say(&one, &mut notice, &mut errors);
+    }
+    let values = match (opens, said) {
+        (Some(_), Some(said)) if !said.changed.is_empty() => Values::Prefill(said.changed.clone()),
+        _ => Values::Keep,
+    };
+    let focus = said
+        .filter(|_| opens.is_some())
+        .and_then(|said| said.focus_on.clone());
+    if !is_said && focus.is_none() && matches!(values, Values::Keep) {
+        return None;
+    }
+    let place = match viewer.wants.medium {
+        _ if opens.is_some() => Place::Form,
+        Medium::Fragment => Place::Start,
+        Medium::Page | Medium::Json | Medium::Script => Place::Main,
+    };
+    Some(Change {
+        notice: is_said.then_some(notice),
+        place,
+        errors,
+        focus,
+        values,
+        lang: viewer.wants.lang,
+        words: said
+            .and_then(|said| said.form.as_ref())
+            .map_or_else(Arc::default, |form| Arc::clone(&form.words)),
+        page: viewer.url(viewer.target())?,
+        is_ours: match opens {
+            Some(route) => is_ours(snapshot, route, viewer),
+            None => Box::new(|_| false),
+        },
+        hidden: opens.map_or_else(Arc::default, |route| Arc::clone(&route.form.hidden)),
+    })
+}
+
+/// Adds what is said; whether there was anything.
+fn say(said: &Said, notice: &mut Notice, errors: &mut Vec<(String, String)>) -> bool {
+    let kind = said.main_message().map(|message| message.msg_type);
+    let is_said = kind.is_some() || (said.opens.is_none() && !said.changed.is_empty());
+    if !is_said {
+        return false;
+    }
+    notice.kind = notice.kind.min(kind.unwrap_or(MsgType::Information));
+    notice
+        .texts
+        .extend(said.texts().into_iter().map(str::to_owned));
+    if notice.statement.is_empty() {
+        notice.statement = said.statement().unwrap_or_default().to_owned();
+    }
+    if said.opens.is_none() {
+        notice.changed.extend(said.changed.clone());
+    }
+    let more = said.errors().into_iter();
+    errors.extend(more.map(|(field, text)| (field.to_owned(), text.to_owned())));
+    true
+}
+
+/// What the form's page is to say and hold where a submission of it was stopped.
+pub(in crate::flow) fn of_stop(
+    said: &Said,
+    doc: &Doc,
+    route: &Route,
+    page: Url,
+    viewer: &Viewer,
+    snapshot: &Arc<Snapshot>,
+) -> Change {
+    let said = said.clone().spoken_in(viewer.wants.lang);
+    let kind = said.main_message().map(|message| message.msg_type);
+    let errors = said.errors().into_iter();
+    Change {
+        notice: Some(Notice {
+            kind: kind.unwrap_or(MsgType::Error),
+            texts: said.texts().into_iter().map(str::to_owned).collect(),
+            statement: said.statement().unwrap_or_default().to_owned(),
+            changed: Jdoc::new(),
+        }),
+        place: Place::Form,
+        errors: errors
+            .map(|(field, text)| (field.to_owned(), text.to_owned()))
+            .collect(),
+        focus: said.focus_on.clone(),
+        values: Values::Submitted(doc.clone()),
+        lang: viewer.wants.lang,
+        words: Arc::clone(&route.form.words),
+        page,
+        is_ours: is_ours(snapshot, route, viewer),
+        hidden: Arc::clone(&route.form.hidden),
+    }
+}
+
+/// Whether a form of a page is submitted to this form's routes.
+fn is_ours(
+    snapshot: &Arc<Snapshot>,
+    route: &Route,
+    viewer: &Viewer,
+) -> Box<dyn Fn(&FormTag) -> bool + Send> {
+    let (snapshot, id) = (Arc::clone(snapshot), route.id.clone());
+    let (host, site) = (viewer.host.clone(), viewer.url("/"));
+    Box::new(move |tag| {
+        let site = site.as_ref().and_then(Url::host_str);
+        if tag.action.host_str() != site {
+            return false;
+        }
+        let none = HeaderMap::new();
+        let mut asked = Asked {
+            method: &tag.method,
+            path: tag.action.path(),
+            query: tag.action.query().unwrap_or_default(),
+            host: &host,
+            headers: &none,
+            has_body: tag.method != "GET",
+        };
+        let is_it = |found: &Found<'_>| found.part == FormPart::Submission && found.id == id;
+        let could_be = |recognised: Recognised<'_>, method: Option<&str>| match recognised {
+            Recognised::Form(found) => is_it(&found),
+            // Which of them is said by fields, which the tag alone does not have.
+            Recognised::Perhaps { certain, others } => {
+                let others = others.iter().map(|other| &other.found);
+                let mut all = certain.iter().chain(others);
+                all.any(|found| is_it(found) && method.is_none_or(|method| found.method == method))
+            }
+            _ => false,
+        };
+        if could_be(snapshot.book.recognise(asked), None) {
+            return true;
+        }
+        // What a route wants in its query, a GET form has among its fields.
+        asked.has_body = true;
+        tag.method == "GET" && could_be(snapshot.book.recognise(asked), Some("GET"))
+    })
+}
+
+/// Whether a page can be changed: HTML, whole, in an encoding that can be unpacked, and not too large to look at.
+pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bool {
+    let headers = response.headers();
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let essence = |value: &str| {
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    };
+    let is_html = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "text/html");
+    let is_saved = text(header::CONTENT_DISPOSITION).is_some_and(|how| essence(how) != "inline");
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let is_packed_well = unpacker(headers).is_ok() && encodings.by_ref().count() <= 1;
+    let length = response.body().size_hint().exact();
+    let fits = length.is_none_or(|length| {
+        length > 0 && usize::try_from(length).is_ok_and(|length| length <= most)
+    });
+    is_html && !is_saved && is_packed_well && fits && !response.body().is_end_stream()
+}
+
+/// Whether an answer that is not the gateway's own can be changed.
+fn can_be_changed(response: &Response<Outgoing>, most: usize) -> bool {
+    let status = response.status();
+    let is_part = [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::PARTIAL_CONTENT,
+    ]
+    .contains(&status);
+    status.is_success()
+        && !is_part
+        && is_page(response, most)
+        && !hop::has_token(response.headers(), &header::CACHE_CONTROL, "no-transform")
+}
+
+fn unpacker(headers: &HeaderMap) -> Result<Option<Unpacker>, Rejected> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let encoding = encoding.map_or("", |value| value.to_str().unwrap_or("?"));
+    // Nothing of it is kept, so that it may be of any length.
+    let bounds = Bounds {
+        body: u64::MAX,
+        ratio: u64::MAX,
+    };
+    Unpacker::new(encoding, bounds)
+}
+
+/// The page, changed while it is sent.
+pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> Response<Outgoing> {
+    let (mut head, body) = response.into_parts();
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
+    // What cannot be unpacked was not taken for a page.
+    let unpacker = unpacker(&head.headers).unwrap_or_default();
+    for name in &OF_THE_PAGE_AS_IT_CAME {
+        head.headers.remove(name);
+    }
+    let personal = HeaderValue::from_static("no-store");
+    head.headers.insert(header::CACHE_CONTROL, personal);
+    let page = Rewritten::new(body, unpacker, content_type, change);
+    Response::from_parts(head, Outgoing::Rewritten(Box::new(page)))
+}

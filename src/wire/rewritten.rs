@@ -1,0 +1,237 @@
+//! A page that is changed while it passes: unpacked if it came packed, rewritten, and sent on as it comes. Owns doing
+//! that no faster than the person reads, and looking ahead; what is changed is `page`'s.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use bytes::Buf;
+use bytes::Bytes;
+use http_body::Body;
+use http_body::Frame;
+
+use crate::codec::unpack::Unpacker;
+use crate::page::change::Change;
+use crate::page::charset;
+use crate::page::rewrite::Limits;
+use crate::page::rewrite::Rewriter;
+use crate::wire::body::Outgoing;
+use crate::wire::paced::Broken;
+
+/// At most so much of a page is rewritten at a time: others want the processor, too.
+const PIECE: usize = 32 << 10;
+
+/// A page on its way through a rewriter.
+#[derive(Debug)]
+pub struct Rewritten {
+    page: Outgoing,
+    /// What came and was not yet taken.
+    came: Bytes,
+    unpacker: Option<Unpacker>,
+    stage: Stage,
+    /// Whether the form has come that the change is for.
+    met_form: Arc<AtomicBool>,
+    /// What was made ahead of whoever reads it.
+    ahead: VecDeque<Bytes>,
+}
+
+/// How far a page is.
+#[derive(Debug)]
+enum Stage {
+    /// Its beginning is gathered, to see its charset.
+    Start {
+        start: Vec<u8>,
+        content_type: Option<String>,
+        change: Box<Change>,
+    },
+    /// It is rewritten.
+    Rewriting(Box<Rewriter>),
+    /// Its charset cannot be rewritten, so it goes out as it came.
+    AsItCame,
+    /// It has come to its end.
+    Ended,
+}
+
+/// What was seen of a page by looking ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The form that is looked for.
+    Form,
+    /// All of it, or as much as may be held, without the form.
+    NoForm,
+}
+
+impl Rewritten {
+    /// Changes `page`, which comes through `unpacker` if it is packed.
+    #[must_use]
+    pub fn new(
+        page: Outgoing,
+        unpacker: Option<Unpacker>,
+        content_type: Option<String>,
+        mut change: Change,
+    ) -> Self {
+        let met_form = Arc::new(AtomicBool::new(false));
+        let (is_ours, met) = (change.is_ours, Arc::clone(&met_form));
+        change.is_ours = Box::new(move |form| {
+            let ours = is_ours(form);
+            met.fetch_or(ours, Ordering::Relaxed);
+            ours
+        });
+        Self {
+            page,
+            met_form,
+            came: Bytes::new(),
+            unpacker,
+            stage: Stage::Start {
+                start: Vec::new(),
+                content_type,
+                change: Box::new(change),
+            },
+            ahead: VecDeque::new(),
+        }
+    }
+
+    /// Reads on until the form has come that the change is for, holding hardly more than `most` bytes. All of it can
+    /// still be sent.
+    ///
+    /// # Errors
+    /// The page broke off before.
+    pub async fn look_for_form(&mut self, most: usize) -> Result<Seen, Broken> {
+        let mut held = 0;
+        loop {
+            match &self.stage {
+                _ if self.met_form.load(Ordering::Relaxed) => return Ok(Seen::Form),
+                Stage::Ended | Stage::AsItCame => return Ok(Seen::NoForm),
+                Stage::Start { .. } | Stage::Rewriting(_) if held > most => {
+                    return Ok(Seen::NoForm);
+                }
+                Stage::Start { .. } | Stage::Rewriting(_) => {}
+            }
+            let made = std::future::poll_fn(|cx| self.poll_step(cx)).await?;
+            held += made.len();
+            if !made.is_empty() {
+                self.ahead.push_back(made.into());
+            }
+        }
+    }
+
+    /// Takes the next piece of the page; what may be sent by then, which may be nothing.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Broken>> {
+        loop {
+            if let Some(piece) = self.next_piece()? {
+                return Poll::Ready(Ok(self.take(&piece)));
+            }
+            match ready!(Pin::new(&mut self.page).poll_frame(cx)) {
+                // What trails is about the body as it came.
+                Some(frame) => self.came = frame?.into_data().unwrap_or_default(),
+                None => return Poll::Ready(self.finish()),
+            }
+        }
+    }
+
+    /// A piece of what came, unpacked; `None` if more must come.
+    fn next_piece(&mut self) -> Result<Option<Bytes>, Broken> {
+        if self.came.is_empty() {
+            return Ok(None);
+        }
+        let Some(unpacker) = &mut self.unpacker else {
+            let length = self.came.len().min(PIECE);
+            return Ok(Some(self.came.split_to(length)));
+        };
+        let mut rest = &self.came[..];
+        let piece = unpacker.next(&mut rest).map_err(|_| Broken::Packing)?;
+        let used = self.came.len() - rest.len();
+        self.came.advance(used);
+        Ok(piece.map(Bytes::from))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match &mut self.stage {
+            Stage::Start {
+                start,
+                content_type,
+                ..
+            } => {
+                start.extend_from_slice(piece);
+                if !charset::needs_more(content_type.as_deref(), start) {
+                    self.begin(&mut out);
+                }
+            }
+            Stage::Rewriting(rewriter) => rewriter.write(piece, &mut out),
+            Stage::AsItCame | Stage::Ended => out.extend_from_slice(piece),
+        }
+        out
+    }
+
+    /// Begins to rewrite, now that the charset can be told.
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::AsItCame);
+        let Stage::Start {
+            start,
+            content_type,
+            change,
+        } = stage
+        else {
+            self.stage = stage;
+            return;
+        };
+        match charset::of_page(content_type.as_deref(), &start) {
+            Some(charset) => {
+                let mut rewriter = Rewriter::new(*change, charset, Limits::DEFAULT);
+                rewriter.write(&start, out);
+                self.stage = Stage::Rewriting(Box::new(rewriter));
+            }
+            None => out.extend_from_slice(&start),
+        }
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, Broken> {
+        let rest = self.unpacker.take().map(Unpacker::finish).transpose();
+        let rest = rest.map_err(|_| Broken::Packing)?;
+        let mut out = self.take(&rest.unwrap_or_default());
+        self.begin(&mut out);
+        if let Stage::Rewriting(rewriter) = &mut self.stage {
+            rewriter.end(&mut out);
+        }
+        self.stage = Stage::Ended;
+        Ok(out)
+    }
+}
+
+impl Body for Rewritten {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(made) = this.ahead.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(made))));
+            }
+            if matches!(this.stage, Stage::Ended) {
+                return Poll::Ready(None);
+            }
+            match ready!(this.poll_step(cx)) {
+                Ok(made) if made.is_empty() => {}
+                Ok(made) => return Poll::Ready(Some(Ok(Frame::data(made.into())))),
+                Err(broken) => {
+                    this.stage = Stage::Ended;
+                    return Poll::Ready(Some(Err(broken)));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty() && matches!(self.stage, Stage::Ended)
+    }
+}
