@@ -291,7 +291,7 @@ impl Said {
         self.messages.iter().min_by_key(|message| message.msg_type)
     }
 
-    /// The messages that are about no field, the most severe first.
+    /// The messages that are about no field, the most severe first; where there are only errors of fields, what to do.
     #[must_use]
     pub fn texts(&self) -> Vec<&str> {
         let mut general: Vec<_> = self
@@ -300,6 +300,9 @@ impl Said {
             .filter(|message| message.field.is_none())
             .collect();
         general.sort_by_key(|message| message.msg_type);
+        if general.is_empty() && !self.errors().is_empty() {
+            return vec![self.tongue().say(Word::CorrectFields)];
+        }
         general
             .into_iter()
             .map(|message| message.msg.as_str())

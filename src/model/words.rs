@@ -200,12 +200,12 @@ words! {
         "Le formulaire a été transmis."
         "El formulario se ha enviado."
     }
-    /// What to do about errors of fields.
+    /// Above errors of fields, where nothing else is said.
     CorrectFields = "correct_fields" {
-        "Please correct the marked fields."
-        "Bitte korrigieren Sie die markierten Felder."
-        "Veuillez corriger les champs signalés."
-        "Corrija los campos marcados."
+        "Please correct these fields."
+        "Bitte korrigieren Sie diese Felder."
+        "Veuillez corriger ces champs."
+        "Corrija estos campos."
     }
     /// Beside a file input, which no page can fill in.
     ChooseFileAgain = "choose_file_again" {

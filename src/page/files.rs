@@ -74,6 +74,8 @@ fn lean(script: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::lang::Lang;
+    use crate::model::words::Word;
 
     fn file(path: &str) -> &'static OwnFile {
         OwnFile::at(path).expect("a file")
@@ -90,6 +92,18 @@ mod tests {
         let served = &file("/_formgate/formgate.js").text;
         assert!(!served.contains("// "), "{served}");
         assert!(served.contains("export function show(form, answer) {\n"));
+    }
+
+    #[test]
+    fn the_script_speaks_as_the_gateway_does() {
+        let served = &file("/_formgate/formgate.js").text;
+        for lang in Lang::ALL {
+            let says = |word: Word| word.text(lang).trim_end_matches('.');
+            let [saved, refused, maybe] =
+                [Word::Saved, Word::NotAccepted, Word::MaybeSaved].map(says);
+            let line = format!("{lang}: [\"{saved}.\", \"{refused}.\", \"{maybe}.\", ");
+            assert!(served.contains(&line), "{line}");
+        }
     }
 
     #[test]

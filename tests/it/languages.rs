@@ -297,3 +297,55 @@ async fn a_rule_file_says_it_in_its_own_words() {
     let page = app.get("/").page().send().await.text();
     assert!(page.contains("Nothing was submitted."), "{page}");
 }
+
+const SHOWN: &str = r#"
+[form]
+submit = "POST /trip"
+load = "GET /trip"
+
+[fields.name]
+required = true
+
+[words]
+choose_file_again = "own: the file, please"
+
+[[rule]]
+on = "preprocess"
+when = '@.doc.city == "bern"'
+reply = { jdoc = { city = "Bern" } }
+"#;
+
+const TRIP: &str = "<!doctype html><html lang=\"en\"><title>Trip</title><main><form method=\"post\" action=\"/trip\" \
+    enctype=\"multipart/form-data\"><input name=\"name\"><input name=\"city\"><input type=\"file\" name=\"map\">\
+    </form></main></html>";
+
+#[tokio::test]
+async fn what_is_put_into_a_page_is_in_the_persons_language() {
+    let app = site().rules("trip", SHOWN).start().await;
+    app.backend.always(Script::page(200, TRIP));
+    let ask = |body: &str| {
+        let ask = app.post("/trip").header("accept-language", "de").page();
+        ask.body("multipart/form-data; boundary=x", body)
+    };
+    let file = "--x\r\ncontent-disposition: form-data; name=\"map\"; filename=\"a.txt\"\r\n\
+        content-type: text/plain\r\n\r\na\r\n--x--\r\n";
+    let stopped = ask(file).send().await;
+    assert_eq!(stopped.status, 422);
+    let text = stopped.text();
+    for said in [
+        "lang=\"de\"",
+        "Bitte korrigieren Sie diese Felder.",
+        "Bitte füllen Sie dieses Feld aus.",
+        "Es wurde nichts übermittelt.",
+        "own: the file, please",
+        "<html lang=\"en\">",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let fields = "--x\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\nAna\r\n\
+        --x\r\ncontent-disposition: form-data; name=\"city\"\r\n\r\nbern\r\n--x--\r\n";
+    let accepted = ask(fields).send().await;
+    assert_eq!(accepted.status, 200);
+    let text = accepted.text();
+    assert!(text.contains("„City“ wurde in „Bern“ geändert."), "{text}");
+}
