@@ -12,6 +12,7 @@ use lol_html::element;
 use lol_html::send::HtmlRewriter;
 
 use crate::page::change::Change;
+use crate::page::change::Place;
 use crate::page::shared::Shared;
 use crate::page::state::State;
 
@@ -65,9 +66,13 @@ impl Rewriter {
     /// A rewriter for a page in this charset (see [`crate::page::charset::of_page`]).
     #[must_use]
     pub fn new(change: Change, charset: &'static Encoding, limits: Limits) -> Self {
+        let place = change.place;
         let shared = Shared::new(State::new(change, charset, limits.held));
         let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
-            HtmlRewriter::new(settings(&shared, charset, limits), Sink(shared.clone()))
+            HtmlRewriter::new(
+                settings(&shared, charset, limits, place),
+                Sink(shared.clone()),
+            )
         });
         Self { html, shared }
     }
@@ -111,9 +116,14 @@ fn settings(
     shared: &Shared<State>,
     charset: AsciiCompatibleEncoding,
     limits: Limits,
+    place: Place,
 ) -> lol_html::send::Settings<'static, 'static> {
     let memory = memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true);
-    let main = "main, [role=main i]";
+    // To look for a role, the attributes of every tag of the page must be read.
+    let main = match place {
+        Place::Main => "main, [role=main i]",
+        Place::Form | Place::Start => "main",
+    };
     Settings::new_send()
         .with_encoding(charset)
         .with_adjust_charset_on_meta_tag(false)
@@ -146,7 +156,6 @@ mod tests {
     use crate::model::lang::Lang;
     use crate::model::reply::MsgType;
     use crate::page::change::Notice;
-    use crate::page::change::Place;
     use crate::page::change::Values;
 
     fn change(place: Place) -> Change {
@@ -198,5 +207,15 @@ mod tests {
             let expected = expected.replace('*', MESSAGE);
             assert_eq!(rewritten(change(place), page), expected, "{page}");
         }
+    }
+
+    const OPEN: usize = 5000;
+
+    #[test]
+    fn thousands_of_elements_may_be_open() {
+        let open = "<p>".repeat(OPEN);
+        let page = format!("<body>{open}<form method=post action=send>");
+        let expected = format!("{page}{MESSAGE}");
+        assert_eq!(rewritten(change(Place::Form), &page), expected);
     }
 }
