@@ -124,6 +124,7 @@ fn fields_and_rules(bencher: Bencher<'_, '_>) {
         here: "",
         lang: Lang::default(),
         trace: &trace,
+        remark: None,
     };
     bencher.with_inputs(doc).bench_local_values(|mut doc| {
         let mut decision = Decision::new(Event::Preprocess);

@@ -19,6 +19,7 @@ use crate::model::event::Event;
 use crate::rules::form::Absent;
 use crate::rules::form::ChainHook;
 use crate::rules::form::Form;
+use crate::rules::form::LoadDoc;
 use crate::rules::form::Query;
 use crate::rules::hook::Mode;
 use crate::rules::place::Place;
@@ -101,6 +102,7 @@ fn facts(form: &Form, config: &Config) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("submissions", or(list(&form.submit), "none")),
         ("page", or(list(&form.load), "none")),
+        ("load_doc", load_doc(form.load_doc).to_owned()),
         ("hosts", or(list(&form.hosts), "any")),
         ("backend", backend.to_string()),
         ("accepted", form.accepted.to_string()),
@@ -140,6 +142,15 @@ fn facts(form: &Form, config: &Config) -> Vec<(&'static str, String)> {
         facts.push(("update", update.to_string()));
     }
     facts
+}
+
+const fn load_doc(load_doc: LoadDoc) -> &'static str {
+    match load_doc {
+        LoadDoc::Empty => "empty: hooks on load are asked before the page is",
+        LoadDoc::Page => {
+            "page: the page is asked for first, and hooks on load get what its form holds"
+        }
+    }
 }
 
 fn api(form: &Form) -> String {

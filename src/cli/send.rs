@@ -51,6 +51,7 @@ use crate::model::reply_table::Reading;
 use crate::model::words::Word;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
+use crate::rules::form::LoadDoc;
 use crate::rules::hook::HookRule;
 use crate::rules::hook::OnFailure;
 use crate::rules::hook::SigningKey;
@@ -158,7 +159,7 @@ fn trial(
 ) -> anyhow::Result<Trial> {
     let doc = match &send.doc {
         Some(path) => read::object_file(path)?,
-        None if event == Event::Load => Map::new(),
+        None if event == Event::Load && form.load_doc == LoadDoc::Empty => Map::new(),
         None => {
             let fields = form.fields();
             fields
@@ -207,9 +208,9 @@ impl<'a> Call<'a> {
         let reach = settings.reach;
         let pool = Pool::new(self.rule.origin.clone(), reach.to_hooks, reach.hook_pool);
         let target = Target::new(&self.rule, Arc::new(pool));
-        let doc = match self.event {
-            Event::Load => Doc::default(),
-            Event::Preprocess | Event::Submit => self.trial.doc().clone(),
+        let doc = match (self.event, self.form.load_doc) {
+            (Event::Load, LoadDoc::Empty) => Doc::default(),
+            _ => self.trial.doc().clone(),
         };
         let trace = Trace::begin(uuid::Uuid::now_v7());
         let ask = Ask {

@@ -224,6 +224,17 @@ impl Said {
         said
     }
 
+    /// In the page of a form that is opened.
+    #[must_use]
+    pub fn opened(decision: &Decision, status: u16, route: Route) -> Self {
+        let mut said = Self::accepted(decision, status);
+        said.submitted = Some(false);
+        said.changed = decision.jdoc().clone();
+        said.form = Some(Arc::clone(&route.form));
+        said.opens = Some(Box::new(route));
+        said
+    }
+
     /// What came with a request, to be said by its answer.
     #[must_use]
     pub fn carried(messages: Vec<Message>, changed: Jdoc, submitted: Option<bool>) -> Self {

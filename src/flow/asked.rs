@@ -37,6 +37,8 @@ pub struct Asked<'a> {
     pub lang: Lang,
     /// The trace the request belongs to.
     pub trace: &'a Trace,
+    /// Something odd about the question itself, for the job of whoever is asked.
+    pub remark: Option<&'a Finding>,
 }
 
 impl Asked<'_> {

@@ -251,7 +251,8 @@ async fn ask_one(
                 }
                 return Given::Nothing;
             }
-            let called = Box::pin(call::call(target, ask)).await;
+            let mut called = Box::pin(call::call(target, ask)).await;
+            called.job.warnings.extend(asked.remark.cloned());
             journal::debug(&called);
             Given::Live(Box::new(called))
         }
@@ -287,6 +288,7 @@ struct Owned {
     own_host: Option<String>,
     here: String,
     trace: crate::hooks::call::Trace,
+    remark: Option<Finding>,
     doc: Doc,
 }
 
@@ -299,6 +301,7 @@ impl Owned {
             own_host: asked.allowed.own.map(str::to_owned),
             here: asked.here.to_owned(),
             trace: asked.trace.clone(),
+            remark: asked.remark.cloned(),
             doc: doc.clone(),
         }
     }
@@ -331,9 +334,11 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
         here: &owned.here,
         lang: Lang::default(), // nobody hears it
         trace: &owned.trace,
+        remark: owned.remark.as_ref(),
     };
     let deadline = Instant::now() + chained.hook.timeout;
     let mut called = call::call(target, ask(&asked, &owned.doc, &chained, &key, deadline)).await;
+    called.job.warnings.extend(asked.remark.cloned());
     journal::debug(&called);
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;

@@ -1,9 +1,11 @@
-//! A person opens a form: its load hooks are asked before the page is answered. Owns what their replies do to the
-//! page: a redirect replaces it, everything else is said beside it.
+//! A person opens a form: its load hooks are asked before the page is answered, about what it holds if the rule file
+//! says so. Owns what their replies do to the page: a redirect replaces it, everything else is said in it.
 
 use std::sync::Arc;
 
 use http::HeaderValue;
+use http::Response;
+use http::header;
 
 use crate::flow::Gate;
 use crate::flow::Visit;
@@ -16,13 +18,20 @@ use crate::flow::consult::consult;
 use crate::flow::error::FlowError;
 use crate::flow::journal;
 use crate::flow::person;
+use crate::flow::present;
+use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::viewer::ask_for_whole;
 use crate::model::decision::Course;
+use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::event::Event;
+use crate::model::job::Finding;
 use crate::model::redirect::Allowed;
+use crate::rules::form::LoadDoc;
+use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
+use crate::wire::body::Outgoing;
 
 /// Asks about a page, then answers it. A hook that is being asked is heard to the end even if the person has gone, so
 /// that its job is written down.
@@ -36,9 +45,14 @@ pub(in crate::flow) async fn load(
     }
     journal::opened(&visit.arrival.head, &route.id, &visit.request_id);
     if !route.form.asks(Event::Load) {
-        return gate
-            .pass(&visit.snapshot, visit.arrival, Some(&route))
-            .await;
+        let arrival = visit.arrival;
+        let response = gate.fetch(&visit.snapshot, arrival, Some(&route)).await?;
+        // What came along may be about a field of the form.
+        let said = visit.viewer.carried.as_ref().map(|_| {
+            let decision = Decision::new(Event::Load);
+            Box::new(Said::opened(&decision, response.status().as_u16(), route))
+        });
+        return Ok(Answer::Backend(response, said));
     }
     let gate = Arc::clone(gate);
     carry::to_its_end(&gate.tasks.clone(), async move {
@@ -47,63 +61,95 @@ pub(in crate::flow) async fn load(
     .await
 }
 
+/// The page: still to be asked for, or asked for already and on its way.
+enum Page {
+    Later(Box<Arrival>),
+    Coming(Response<Outgoing>),
+}
+
 async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, FlowError> {
     let Visit {
-        mut arrival,
+        arrival,
         snapshot,
         request_id,
         viewer,
     } = visit;
-    let mut doc = Doc::default();
-    let known = person::known(
-        gate,
-        &request_id,
-        arrival.person(&gate.settings.trusted_proxies),
-    );
-    let occasion = person::occasion(&route, &arrival.head, &doc, known);
-    let trace = person::trace(&arrival.head.headers);
-    let authority = arrival.authority();
+    let head = arrival.head.clone();
+    let address = arrival.person(&gate.settings.trusted_proxies);
+    let (mut page, mut doc, mut remark) = (Page::Later(arrival), Doc::default(), None);
+    if route.form.load_doc == LoadDoc::Page {
+        let response = page.response(gate, &snapshot, &route, true).await?;
+        let most = gate.settings.pages.held;
+        let (response, read) = present::read(response, &route, &viewer, &snapshot, most).await;
+        page = Page::Coming(response);
+        match read {
+            Ok(read) => doc = read,
+            Err(why) => remark = Some(Finding::new("doc", why)),
+        }
+    }
+    let known = person::known(gate, &request_id, address);
+    let occasion = person::occasion(&route, &head, &doc, known);
+    let trace = person::trace(&head.headers);
     let asked = Asked {
         event: Event::Load,
         route: &route,
         occasion: &occasion,
         allowed: Allowed {
-            own: Some(&authority),
+            own: Some(&viewer.authority),
             hosts: &route.form.redirect_hosts,
         },
-        here: arrival
-            .head
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str()),
+        here: viewer.target(),
         lang: viewer.wants.lang,
         trace: &trace,
+        remark: remark.as_ref(),
     };
-    let consulted = consult(
-        &asked,
-        &mut doc,
-        gate.responders(&snapshot),
-        &mut Trail::default(),
-    )
-    .await;
-    let decision = consulted.decision;
+    let (responders, mut trail) = (gate.responders(&snapshot), Trail::default());
+    let decision = consult(&asked, &mut doc, responders, &mut trail)
+        .await
+        .decision;
     journal::decision(&decision, &route.id, &request_id);
     if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
         let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
         said.form = Some(Arc::clone(&route.form));
+        said.cookies = page.cookies();
         return Ok(Answer::Own(Box::new(said)));
     }
-    if !decision.is_silent() && viewer.sees_pages() {
-        ask_for_whole(&mut arrival.head.headers);
+    let whole = !decision.is_silent() && viewer.sees_pages();
+    let response = page.response(gate, &snapshot, &route, whole).await?;
+    let said = Said::opened(&decision, response.status().as_u16(), route);
+    Ok(Answer::Backend(
+        response,
+        Some(Box::new(said.about(&request_id))),
+    ))
+}
+
+impl Page {
+    /// The page, asked for if it has not been; `whole` if it may be changed.
+    async fn response(
+        self,
+        gate: &Gate,
+        snapshot: &Snapshot,
+        route: &Route,
+        whole: bool,
+    ) -> Result<Response<Outgoing>, FlowError> {
+        let mut arrival = match self {
+            Self::Later(arrival) => arrival,
+            Self::Coming(response) => return Ok(response),
+        };
+        if whole {
+            ask_for_whole(&mut arrival.head.headers);
+        }
+        gate.fetch(snapshot, arrival, Some(route)).await
     }
-    let passed = gate.pass(&snapshot, arrival, Some(&route)).await?;
-    let Answer::Backend(response, None) = passed else {
-        return Ok(passed);
-    };
-    let mut said = Said::accepted(&decision, response.status().as_u16()).about(&request_id);
-    said.submitted = Some(false);
-    said.changed = decision.jdoc().clone();
-    said.form = Some(Arc::clone(&route.form));
-    said.opens = Some(Box::new(route));
-    Ok(Answer::Backend(response, Some(Box::new(said))))
+
+    /// The cookies of a page that is not shown.
+    fn cookies(&self) -> Vec<HeaderValue> {
+        match self {
+            Self::Later(_) => Vec::new(),
+            Self::Coming(response) => {
+                let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+                cookies.cloned().collect()
+            }
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub mod lookalike;
 pub mod meant;
 pub mod own_file;
 pub mod person;
+pub mod present;
 pub mod respond;
 mod script;
 pub mod show;
@@ -238,16 +239,21 @@ impl Gate {
         arrival: Box<Arrival>,
         route: Option<&Route>,
     ) -> Result<Answer, FlowError> {
+        let response = self.fetch(snapshot, arrival, route).await?;
+        Ok(Answer::Backend(response, None))
+    }
+
+    async fn fetch(
+        &self,
+        snapshot: &Snapshot,
+        arrival: Box<Arrival>,
+        route: Option<&Route>,
+    ) -> Result<Response<Outgoing>, FlowError> {
         let origin = route.and_then(|route| route.form.backend.as_ref());
         let changes = !arrival.head.method.is_safe();
-        let response = backend::pass(
-            snapshot.backends.of(origin),
-            arrival,
-            self.settings.body_pause,
-        )
-        .await;
-        let response = response.map_err(|error| FlowError::Pass(error, changes))?;
-        Ok(Answer::Backend(response, None))
+        let pool = snapshot.backends.of(origin);
+        let response = backend::pass(pool, arrival, self.settings.body_pause).await;
+        response.map_err(|error| FlowError::Pass(error, changes))
     }
 
     /// Whether a form's request has proved that it is API traffic.

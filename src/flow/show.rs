@@ -243,12 +243,11 @@ pub(in crate::flow) fn of_stop(
     }
 }
 
+/// Knows a form among those of a page.
+pub(in crate::flow) type IsOurs = Box<dyn Fn(&FormTag) -> bool + Send>;
+
 /// Whether a form of a page is submitted to this form's routes.
-fn is_ours(
-    snapshot: &Arc<Snapshot>,
-    route: &Route,
-    viewer: &Viewer,
-) -> Box<dyn Fn(&FormTag) -> bool + Send> {
+pub(in crate::flow) fn is_ours(snapshot: &Arc<Snapshot>, route: &Route, viewer: &Viewer) -> IsOurs {
     let (snapshot, id) = (Arc::clone(snapshot), route.id.clone());
     let (host, site) = (viewer.host.clone(), viewer.url("/"));
     Box::new(move |tag| {
@@ -300,7 +299,7 @@ pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bo
     let is_html = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "text/html");
     let is_saved = text(header::CONTENT_DISPOSITION).is_some_and(|how| essence(how) != "inline");
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let is_packed_well = unpacker(headers).is_ok() && encodings.by_ref().count() <= 1;
+    let is_packed_well = unpacker(headers, UNBOUND).is_ok() && encodings.by_ref().count() <= 1;
     let length = response.body().size_hint().exact();
     let fits = length.is_none_or(|length| {
         length > 0 && usize::try_from(length).is_ok_and(|length| length <= most)
@@ -323,14 +322,22 @@ fn can_be_changed(response: &Response<Outgoing>, most: usize) -> bool {
         && !hop::has_token(response.headers(), &header::CACHE_CONTROL, "no-transform")
 }
 
-fn unpacker(headers: &HeaderMap) -> Result<Option<Unpacker>, Rejected> {
+/// Nothing of a page that is changed while it passes is kept, so that it may be of any length.
+const UNBOUND: Bounds = Bounds {
+    body: u64::MAX,
+    ratio: u64::MAX,
+};
+
+/// Unpacks the body that has these headers.
+///
+/// # Errors
+/// An encoding that is not spoken here.
+pub(in crate::flow) fn unpacker(
+    headers: &HeaderMap,
+    bounds: Bounds,
+) -> Result<Option<Unpacker>, Rejected> {
     let encoding = headers.get(header::CONTENT_ENCODING);
     let encoding = encoding.map_or("", |value| value.to_str().unwrap_or("?"));
-    // Nothing of it is kept, so that it may be of any length.
-    let bounds = Bounds {
-        body: u64::MAX,
-        ratio: u64::MAX,
-    };
     Unpacker::new(encoding, bounds)
 }
 
@@ -340,7 +347,7 @@ pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> 
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
     // What cannot be unpacked was not taken for a page.
-    let unpacker = unpacker(&head.headers).unwrap_or_default();
+    let unpacker = unpacker(&head.headers, UNBOUND).unwrap_or_default();
     for name in &OF_THE_PAGE_AS_IT_CAME {
         head.headers.remove(name);
     }

@@ -418,6 +418,7 @@ impl Carriage {
             here: "",
             lang: self.viewer.wants.lang,
             trace: &self.trace,
+            remark: None,
         };
         let responders = self.gate.responders(&self.snapshot);
         let consulted = consult(&asked, doc, responders, &mut Trail::default()).await;

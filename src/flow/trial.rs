@@ -44,6 +44,7 @@ use crate::model::words::Tongue;
 use crate::rules::case::Case;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
+use crate::rules::form::LoadDoc;
 use crate::rules::person::UserSource;
 use crate::rules::recognise::FormPart;
 
@@ -221,11 +222,9 @@ impl Trial {
         if event == Event::Submit {
             self.note_result(result);
         }
-        // A page that is opened has no fields yet.
-        let original = if event == Event::Load {
-            Doc::default()
-        } else {
-            self.doc.clone()
+        let original = match (event, self.route.form.load_doc) {
+            (Event::Load, LoadDoc::Empty) => Doc::default(),
+            _ => self.doc.clone(),
         };
         let mut doc = original.clone();
         let trace = Trace::begin(uuid::Uuid::now_v7());
@@ -237,6 +236,7 @@ impl Trial {
             here: &self.here,
             lang: Lang::default(),
             trace: &trace,
+            remark: None,
         };
         let mut trail = Trail::kept();
         let consulted = consult(&asked, &mut doc, responders, &mut trail).await;

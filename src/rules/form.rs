@@ -44,6 +44,16 @@ pub enum Absent {
     Ignore,
 }
 
+/// What a hook on `load` gets as doc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoadDoc {
+    /// Nothing: the hooks are asked before the page is.
+    #[default]
+    Empty,
+    /// What the page's form holds: the page is asked for first.
+    Page,
+}
+
 /// How the backend takes a query beside a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Query {
@@ -65,6 +75,7 @@ pub struct FormTable {
     pub submit: Vec<Placed<Route>>,
     /// Routes of the page.
     pub load: Vec<Placed<Route>>,
+    load_doc: Option<LoadDoc>,
     /// Routes of forms without a file.
     pub discover: Vec<Placed<Route>>,
     /// Whether routes match in any letter case.
@@ -141,6 +152,8 @@ pub struct Form {
     pub load: Vec<String>,
     /// The same, to be filled in.
     pub pages: Vec<Route>,
+    /// Where the doc of a load comes from.
+    pub load_doc: LoadDoc,
     /// The hosts it is served on, lower case; empty for any.
     pub hosts: Vec<String>,
     /// Where its requests go instead of the gateway's backend.
@@ -235,6 +248,10 @@ impl FormTable {
             title: table.text("title").map(|placed| placed.value),
             submit: routes(table, "submit"),
             load: routes(table, "load"),
+            load_doc: table.word(
+                "load_doc",
+                &[("empty", LoadDoc::Empty), ("page", LoadDoc::Page)],
+            ),
             discover: routes(table, "discover"),
             case_insensitive: table.flag("case_insensitive"),
             hosts: hosts(table, "hosts"),
@@ -444,6 +461,7 @@ impl Form {
             submit: written(&own.submit),
             load: written(&own.load),
             pages: own.load.iter().map(|route| route.value.clone()).collect(),
+            load_doc: own.load_doc.or(all.load_doc).unwrap_or_default(),
             hosts: if own.hosts.is_empty() {
                 all.hosts.clone()
             } else {

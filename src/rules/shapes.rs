@@ -82,6 +82,11 @@ pub static FORM: Shape = Shape {
             "Routes of the page with the form, such as `GET /camps/{camp}/enroll`; where a submission stops, the page is fetched again from the first that its parameters fill in.",
         ),
         key(
+            "load_doc",
+            Kind::Word(&["empty", "page"]),
+            "What hooks on `load` get as doc: nothing (`empty`, the default), or what the page's form holds (`page`): then the page is asked for first.",
+        ),
+        key(
             "discover",
             Kind::OneOrMore,
             "In `all-forms.toml` only: submissions on these routes are forms without a file of their own; `{form}` is the id.",

@@ -16,6 +16,7 @@ use http_body::SizeHint;
 
 use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
+use crate::wire::peeked::Peeked;
 use crate::wire::pool::Received;
 use crate::wire::rewritten::Rewritten;
 use crate::wire::spool::Reader;
@@ -34,6 +35,8 @@ pub enum Outgoing {
     Upload(Box<Paced>),
     /// A server's answer, passed on as it comes.
     Answer(Box<Received>),
+    /// An answer that was looked at before.
+    Peeked(Box<Peeked>),
     /// A page that is changed as it comes.
     Rewritten(Box<Rewritten>),
     /// Another body whose progress somebody watches.
@@ -142,6 +145,7 @@ impl Body for Outgoing {
             }
             Self::Upload(upload) => Pin::new(upload).poll_frame(cx),
             Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
+            Self::Peeked(answer) => Pin::new(answer).poll_frame(cx),
             Self::Rewritten(page) => Pin::new(page).poll_frame(cx),
             Self::Watched(body, progress) => {
                 let next = Pin::new(&mut **body).poll_frame(cx);
@@ -161,6 +165,7 @@ impl Body for Outgoing {
             Self::Kept(reader) => reader.remaining() == 0,
             Self::Upload(upload) => upload.is_end_stream(),
             Self::Answer(answer) => answer.is_end_stream(),
+            Self::Peeked(answer) => answer.is_end_stream(),
             Self::Rewritten(page) => page.is_end_stream(),
             Self::Watched(body, _) => body.is_end_stream(),
         }
@@ -175,6 +180,7 @@ impl Body for Outgoing {
             Self::Kept(reader) => SizeHint::with_exact(reader.remaining()),
             Self::Upload(upload) => upload.size_hint(),
             Self::Answer(answer) => answer.size_hint(),
+            Self::Peeked(answer) => answer.size_hint(),
             Self::Rewritten(_) => SizeHint::new(),
             Self::Watched(body, _) => body.size_hint(),
         }

@@ -10,6 +10,7 @@ pub mod early;
 pub mod egress;
 pub mod hop;
 pub mod paced;
+pub mod peeked;
 pub mod pool;
 pub mod proof;
 pub mod rewritten;

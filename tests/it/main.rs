@@ -20,6 +20,7 @@ mod journal;
 mod languages;
 mod leaving;
 mod limits;
+mod opening;
 mod own_files;
 mod pages;
 mod recognising;
