@@ -114,7 +114,7 @@ fn own(said: &Said, wants: Wants) -> Response<Outgoing> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(
         header::CONTENT_LANGUAGE,
-        HeaderValue::from_static(wants.lang.tag()),
+        HeaderValue::from_static(said.tongue().lang().tag()),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

@@ -441,35 +441,45 @@ impl Word {
     }
 }
 
-/// The texts that are said instead of the gateway's own.
+/// The texts that are said instead of the gateway's own, and the languages it is to speak.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words(BTreeMap<(Word, Lang), Template>);
+pub struct Words {
+    texts: BTreeMap<(Word, Lang), Template>,
+    /// The first is for whoever wants none of them; all languages, if it is empty.
+    languages: Vec<Lang>,
+}
 
 /// Nothing is said in another way.
-static AS_THEY_ARE: Words = Words(BTreeMap::new());
+static AS_THEY_ARE: Words = Words {
+    texts: BTreeMap::new(),
+    languages: Vec::new(),
+};
 
 impl Words {
     /// Says `template` instead. Its slots are some of the word's.
     pub fn replace(&mut self, word: Word, lang: Lang, template: Template) {
-        self.0.insert((word, lang), template);
+        self.texts.insert((word, lang), template);
     }
 
-    /// Whether nothing is said in another way.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Speaks these languages alone, the first to whoever wants none of them.
+    pub fn speak(&mut self, languages: Vec<Lang>) {
+        self.languages = languages;
     }
 
     /// Takes what `base` says where nothing is said here.
     pub fn fall_back_on(&mut self, base: &Self) {
-        for (place, template) in &base.0 {
-            self.0.entry(*place).or_insert_with(|| template.clone());
+        for (place, template) in &base.texts {
+            self.texts.entry(*place).or_insert_with(|| template.clone());
         }
     }
 
-    /// The words in one language.
+    /// The words for whoever wants this language.
     #[must_use]
-    pub const fn tongue(&self, lang: Lang) -> Tongue<'_> {
+    pub fn tongue(&self, wanted: Lang) -> Tongue<'_> {
+        let lang = match self.languages.first() {
+            Some(first) if !self.languages.contains(&wanted) => *first,
+            _ => wanted,
+        };
         Tongue { lang, words: self }
     }
 }
@@ -499,7 +509,7 @@ impl<'w> Tongue<'w> {
     /// A text without slots.
     #[must_use]
     pub fn say(self, word: Word) -> &'w str {
-        let own = self.words.0.get(&(word, self.lang));
+        let own = self.words.texts.get(&(word, self.lang));
         own.and_then(Template::plain)
             .unwrap_or_else(|| word.text(self.lang))
     }
@@ -511,7 +521,7 @@ impl<'w> Tongue<'w> {
             let value = values.iter().find(|(name, _)| *name == slot);
             Cow::Borrowed(value.map_or("", |(_, value)| *value))
         };
-        if let Some(own) = self.words.0.get(&(word, self.lang)) {
+        if let Some(own) = self.words.texts.get(&(word, self.lang)) {
             return own.fill(value);
         }
         let text = word.text(self.lang);
@@ -600,8 +610,11 @@ mod tests {
         assert_eq!(german.say(Word::GoBack), "Hier {zurück}");
         assert_eq!(german.fill(Word::TooLow, &[("min", "5")]), "5 oder mehr");
         assert_eq!(german.say(Word::Entered), "Ihre Eingaben");
+        own.speak(vec![Lang::Fr, Lang::De]);
+        assert_eq!(own.tongue(Lang::De).lang(), Lang::De);
+        assert_eq!(own.tongue(Lang::Es).lang(), Lang::Fr);
         assert_eq!(
-            own.tongue(Lang::Fr).say(Word::GoBack),
+            own.tongue(Lang::Es).say(Word::GoBack),
             "Revenir au formulaire"
         );
         assert_eq!(

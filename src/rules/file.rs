@@ -83,7 +83,7 @@ impl RuleFile {
                     .map(Arc::new)
                     .collect(),
                 hooks: hooks(&top, folder, &form),
-                words: Arc::new(words),
+                words,
             };
             let cases = top.tables("case", &CASE);
             let cases: Vec<Case> = cases.iter().filter_map(Case::read).collect();

@@ -11,6 +11,7 @@ use encoding_rs::Encoding;
 use crate::model::decision::OnConflict;
 use crate::model::event::Event;
 use crate::model::hidden::Hidden;
+use crate::model::lang::Lang;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
 use crate::model::words::Words;
@@ -98,6 +99,7 @@ pub struct FormTable {
     doc_path: Option<Vec<String>>,
     error_body: Option<ErrorBody>,
     on_conflict: Option<OnConflict>,
+    languages: Vec<Lang>,
     /// The time for all hooks of one event.
     pub budget: Option<Duration>,
 }
@@ -123,7 +125,7 @@ pub struct Part {
     /// `[[hook]]`.
     pub hooks: Vec<Arc<HookRule>>,
     /// `[words]`.
-    pub words: Arc<Words>,
+    pub words: Words,
 }
 
 /// A hook in a form's chain.
@@ -275,6 +277,7 @@ impl FormTable {
             doc_path: parsed(table, "doc_path", doc_path),
             error_body: parsed(table, "error_body", ErrorBody::parse),
             on_conflict: table.word("on_conflict", &OnConflict::WORDS),
+            languages: languages(table),
             budget: table.duration("budget").map(|placed| placed.value),
         }
     }
@@ -384,6 +387,17 @@ fn redirect_hosts(table: &Table<'_>) -> Vec<String> {
     hosts
 }
 
+fn languages(table: &Table<'_>) -> Vec<Lang> {
+    if table.is_empty_list("languages") {
+        table.complain(
+            "languages",
+            "no language is left to say anything in",
+            "write languages = [\"en\"], or leave it out",
+        );
+    }
+    table.words("languages", &Lang::ALL.map(|lang| (lang.tag(), lang)))
+}
+
 fn charset(label: &str) -> Result<&'static Encoding, String> {
     let known = Encoding::for_label(label.as_bytes());
     // Not those in which ASCII bytes can mean something else: browsers do not submit forms in them.
@@ -426,13 +440,13 @@ impl Api {
     }
 }
 
-/// The form's own words; where it says nothing, those of all forms.
-fn words(own: &Arc<Words>, all: &Arc<Words>) -> Arc<Words> {
-    if own.is_empty() {
-        return Arc::clone(all);
-    }
-    let mut words = Words::clone(own);
-    words.fall_back_on(all);
+/// The form's own words and languages; where it says nothing, those of all forms.
+fn words(own: (&FormTable, &Part), all: (&FormTable, &Part)) -> Arc<Words> {
+    let mut words = own.1.words.clone();
+    words.fall_back_on(&all.1.words);
+    let mut languages = [&own.0.languages, &all.0.languages].into_iter();
+    let languages = languages.find(|languages| !languages.is_empty());
+    words.speak(languages.cloned().unwrap_or_default());
     Arc::new(words)
 }
 
@@ -506,7 +520,7 @@ impl Form {
             on_conflict: own.on_conflict.or(all.on_conflict).unwrap_or_default(),
             budget: own.budget.or(all.budget).unwrap_or(DEFAULT_BUDGET),
             user_info: user_info(&all_part.user_info, &part.user_info),
-            words: words(&part.words, &all_part.words),
+            words: words((own, part), (all, all_part)),
             case_insensitive: own
                 .case_insensitive
                 .or(all.case_insensitive)

@@ -177,6 +177,11 @@ pub static FORM: Shape = Shape {
             "The part of a JSON body that is the doc, as a JSONPath of names: `$.variables.input`. Default: all of it.",
         ),
         key(
+            "languages",
+            Kind::Words(&LANGUAGES),
+            "The languages that the gateway's own texts may come in; the first is for whoever wants none of them. Default: all of them, en first.",
+        ),
+        key(
             "error_body",
             Kind::Text,
             "The JSON answer of a stop, for applications with a shape of their own: JSON with `{msg}`, `{msg_type}`, `{focus_on}`, `{redirect}`, `{request_id}`, `{outcome}`, `{status}`, and `{errors}` or `{messages}` as a whole value.",
@@ -451,6 +456,16 @@ pub static TEXT_TABLE: Shape = Shape {
     doc: "Any keys, each with a text.",
     others: Some(Kind::Text),
     keys: &[],
+};
+
+const LANGUAGES: [&str; Lang::ALL.len()] = {
+    let mut tags = [""; Lang::ALL.len()];
+    let mut at = 0;
+    while at < tags.len() {
+        tags[at] = Lang::ALL[at].tag();
+        at += 1;
+    }
+    tags
 };
 
 /// `[words]`.

@@ -349,3 +349,36 @@ async fn what_is_put_into_a_page_is_in_the_persons_language() {
     let text = accepted.text();
     assert!(text.contains("„City“ wurde in „Bern“ geändert."), "{text}");
 }
+
+#[tokio::test]
+async fn a_site_speaks_the_languages_that_it_names() {
+    let rules = SHOWN.replacen("[form]\n", "[form]\nlanguages = [\"fr\", \"de\"]\n", 1);
+    let all = "[form]\nlanguages = [\"es\"]\n";
+    let other = "[form]\nsubmit = \"POST /other\"\n[fields.name]\nrequired = true\n";
+    let site = site().rules("trip", &rules).rules("other", other);
+    let app = site.rules("all-forms", all).start().await;
+    app.backend.always(Script::page(200, TRIP));
+
+    for (wanted, spoken, missing) in [
+        ("de", "de", "Bitte füllen Sie dieses Feld aus."),
+        ("es", "fr", "Veuillez remplir ce champ."),
+        ("en", "fr", "Veuillez remplir ce champ."),
+    ] {
+        let ask = || app.post("/trip").header("accept-language", wanted);
+        let script = ask().form("name=").send().await;
+        assert_eq!(script.json()["errors"]["name"], missing, "{wanted}");
+        assert_eq!(script.header("content-language"), Some(spoken), "{wanted}");
+        let page = ask().page().form("name=").send().await.text();
+        assert!(page.contains(&format!("lang=\"{spoken}\"")), "{page}");
+        assert!(page.contains(missing), "{page}");
+    }
+    let ask = app.post("/trip").header("accept-language", "en").page();
+    let accepted = ask.form("name=Ana&city=bern").send().await.text();
+    assert!(
+        accepted.contains("Le champ «\u{a0}City\u{a0}» a été modifié"),
+        "{accepted}"
+    );
+    let ask = app.post("/other").header("accept-language", "en");
+    let json = ask.form("name=").send().await.json();
+    assert_eq!(json["errors"]["name"], "Rellene este campo.");
+}
