@@ -12,6 +12,7 @@ use aws_lc_rs::aead::UnboundKey;
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem::Finder;
 
 /// What the key of a seal is derived for.
 pub const PURPOSE: &[u8] = b"formgate flash cookie";
@@ -88,17 +89,29 @@ impl Seal {
     }
 }
 
+/// Looks for a cookie in the headers of every request.
+#[derive(Debug)]
+pub struct Lookout(Finder<'static>);
+
+impl Lookout {
+    /// A lookout for cookies that have this in their name.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self(Finder::new(name))
+    }
+
+    /// Whether there could be one among these cookies.
+    #[must_use]
+    pub fn sees(&self, cookies: &[u8]) -> bool {
+        self.0.find(cookies).is_some()
+    }
+}
+
 /// How long a text of so many bytes is when it is sealed.
 #[must_use]
 pub const fn sealed_length(text: usize) -> usize {
     // Layout, nonce, moment, text, tag; four characters for three bytes.
     (1 + NONCE_LEN + UNTIL + text + 16).div_ceil(3) * 4
-}
-
-/// Whether a request's cookies could hold one of this name.
-#[must_use]
-pub fn is_among(cookies: &[u8], name: &str) -> bool {
-    memchr::memmem::find(cookies, name.as_bytes()).is_some()
 }
 
 /// What a text is good for besides its key: one host, in one layout.

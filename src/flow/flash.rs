@@ -2,6 +2,8 @@
 //! §6). Owns the cookie – its name, its attributes, what is written into it and how it is read; sealing is left to
 //! [`crate::codec::flash`], when one is made and shown to [`mod@crate::flow::show`].
 
+use std::sync::LazyLock;
+
 use http::HeaderMap;
 use http::HeaderValue;
 use http::header;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::codec::flash;
+use crate::codec::flash::Lookout;
 use crate::codec::flash::Seal;
 use crate::flow::answer::Said;
 use crate::model::doc::Jdoc;
@@ -22,6 +25,9 @@ pub const LIFE: u64 = 60;
 /// The cookie's name. Over https it has a prefix with which no other host can have set it, a subdomain neither.
 const NAME: &str = "formgate_flash";
 const SECURE_NAME: &str = "__Host-formgate_flash";
+
+/// Both names have the first one in them.
+static LOOKOUT: LazyLock<Lookout> = LazyLock::new(|| Lookout::new(NAME));
 
 /// The longest value: browsers refuse cookies over 4,096 bytes, name and value together.
 const MOST: usize = 4000;
@@ -44,10 +50,9 @@ const fn name(secure: bool) -> &'static str {
 
 /// Takes the cookie off a request: nobody else gets to see it. Its value, if there was one.
 pub(in crate::flow) fn take(arrival: &mut Arrival) -> Option<String> {
-    // Both names have this one in them; nearly always there is none.
-    let cookies = arrival.head.headers.get_all(header::COOKIE).iter();
-    let mut cookies = cookies.map(HeaderValue::as_bytes);
-    if !cookies.any(|cookies| flash::is_among(cookies, NAME)) {
+    // Nearly always there is none. Going through the few headers costs less than the hash of a name.
+    let mut pairs = arrival.head.headers.iter();
+    if !pairs.any(|(name, value)| *name == header::COOKIE && LOOKOUT.sees(value.as_bytes())) {
         return None;
     }
     let secure = arrival.is_https();

@@ -34,6 +34,12 @@ pub enum Medium {
 static SCRIPT: HeaderName = HeaderName::from_static("formgate-script");
 /// Set by htmx on every request it makes.
 static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// Set by htmx where it wants a whole page: for a form or link of an element that is boosted, and for a page of the
+/// history.
+static HX_WHOLE: [HeaderName; 2] = [
+    HeaderName::from_static("hx-boosted"),
+    HeaderName::from_static("hx-history-restore-request"),
+];
 
 impl Wants {
     /// Reads a request's headers.
@@ -54,7 +60,8 @@ impl Medium {
             return Self::Script;
         }
         if says(&HX_REQUEST, "true") {
-            return Self::Fragment;
+            let whole = HX_WHOLE.iter().any(|name| says(name, "true"));
+            return if whole { Self::Page } else { Self::Fragment };
         }
         let mut accepts = headers
             .get_all(header::ACCEPT)
@@ -111,6 +118,8 @@ mod tests {
             HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html"))]);
         htmx.insert("hx-request", HeaderValue::from_static("true"));
         assert_eq!(Wants::of(&htmx).medium, Medium::Fragment);
+        htmx.insert("hx-boosted", HeaderValue::from_static("true"));
+        assert_eq!(Wants::of(&htmx).medium, Medium::Page);
         htmx.insert("formgate-script", HeaderValue::from_static("1"));
         assert_eq!(Wants::of(&htmx).medium, Medium::Script);
     }

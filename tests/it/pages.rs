@@ -10,7 +10,9 @@ use crate::support::App;
 use crate::support::app;
 use crate::support::client::Answer;
 use crate::support::client::Ask;
+use crate::support::client::BROWSER;
 use crate::support::client::find;
+use crate::support::h2c;
 use crate::support::peer::Script;
 use crate::support::site;
 
@@ -594,4 +596,256 @@ async fn a_page_stays_in_its_charset() {
         "{html}"
     );
     assert_eq!(answer.header("content-type"), Some("text/html"));
+}
+
+#[tokio::test]
+async fn over_http2_it_is_the_same() {
+    let app = stopping(RULES).await;
+    let mut client = h2c::connect(app.address).await;
+    let ask = h2c::request("POST", "/contact/send")
+        .header("accept", BROWSER)
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let got = client.ask_with(ask, BODY).await;
+    assert_eq!(got.status, 422);
+    let html = got.text();
+    assert!(
+        html.contains("Too young.") && html.ends_with("</html>"),
+        "{html}"
+    );
+    assert_eq!(app.backend.only().headers_of("cookie"), ["a=1; b=2"]);
+}
+
+#[tokio::test]
+async fn a_get_form_comes_back_too() {
+    let rules = r#"
+        [form]
+        submit = "GET /find?do=search"
+        load = "GET /find"
+        [fields.q]
+        minlength = 3
+        msg = "Longer, please."
+    "#;
+    let app = app(rules).await;
+    let page = "<form action=\"/find\"><input type=\"hidden\" name=\"do\" value=\"search\"><input name=\"q\"></form>\
+        <form method=\"post\" action=\"/find\"><input name=\"q\"></form>";
+    app.backend.always(Script::page(200, page));
+    let ask = |method: &str| app.ask(method, "/find?do=search&q=ab").page();
+    let answer = ask("GET").send().await;
+    assert_eq!(answer.status, 422);
+    let html = answer.text();
+    assert!(
+        html.contains("Longer, please.") && html.contains("value=\"ab\""),
+        "{html}"
+    );
+    assert_eq!(html.matches("value=\"ab\"").count(), 1, "{html}");
+    assert_eq!(app.backend.only().target, "/find");
+    let head = ask("HEAD").send().await;
+    assert_eq!(
+        (head.status, app.backend.count()),
+        (422, 1),
+        "nobody sees a page"
+    );
+}
+
+#[tokio::test]
+async fn of_several_forms_the_one_that_was_sent_is_meant() {
+    let rules = |id: &str| {
+        format!(
+            "[form]\nsubmit = \"POST /{id}\"\nload = \"GET /both\"\n[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\n"
+        )
+    };
+    let site = site().rules("one", &rules("one"));
+    let site = site.rules("two", &rules("two").replace("load = \"GET /both\"\n", ""));
+    let app = site.start().await;
+    app.hooks.reply(&stop());
+    let page = "<form method=\"post\" action=\"/one\"><input name=\"age\"></form>\
+        <form method=\"post\" action=\"two?x=1#y\"><input name=\"age\"></form>";
+    app.backend.always(Script::page(200, page));
+    for (path, before, after) in [
+        ("/one", "action=\"/one\"", "action=\"two"),
+        ("/two", "action=\"two", "zzz"),
+    ] {
+        let ask = app
+            .post(path)
+            .page()
+            .header("referer", "http://forms.example.org/both");
+        let html = ask.form("age=3").send().await.text();
+        let at = |part: &str| html.find(part).unwrap_or(html.len());
+        assert!(
+            at(before) < at("Too young.") && at("Too young.") < at(after),
+            "{path}: {html}"
+        );
+        assert_eq!(html.matches("value=\"3\"").count(), 1, "{path}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_whose_method_is_a_field_is_found() {
+    let rules = r#"
+        [form]
+        submit = ["PUT /entries/{id}", "DELETE /entries/{id}"]
+        load = "GET /entries/{id}/edit"
+        [[hook]]
+        on = "preprocess"
+        url = "HOOK/check"
+    "#;
+    let app = app(rules).await;
+    app.hooks.reply(&stop());
+    let page = "<form method=\"post\" action=\"/entries/7\"><input type=\"hidden\" name=\"_method\" value=\"put\"><input name=\"age\"></form>";
+    app.backend.always(Script::page(200, page));
+    let html = app
+        .post("/entries/7")
+        .page()
+        .form("_method=put&age=3")
+        .send()
+        .await
+        .text();
+    assert!(
+        html.contains("Too young.")
+            && html.contains("value=\"3\"")
+            && html.contains("value=\"put\""),
+        "{html}"
+    );
+    assert_eq!(app.backend.only().target, "/entries/7/edit");
+}
+
+#[tokio::test]
+async fn what_was_typed_is_not_lost_when_the_backend_fails() {
+    for (what, script, status, statement) in [
+        (
+            "it is lost",
+            Script::Reset,
+            502,
+            "It is not known whether the form was submitted.",
+        ),
+        (
+            "half an answer",
+            Script::Last(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec()),
+            502,
+            "The form was submitted.",
+        ),
+    ] {
+        let app = app(RULES).await;
+        app.hooks.always(Script::answer(204, "", ""));
+        app.backend.always(script);
+        let answer = submit(&app).send().await;
+        assert_eq!(answer.status, status, "{what}");
+        let html = answer.text();
+        for part in ["Ana &#60;b&#62;", "Hello", "href=\"/contact\"", statement] {
+            assert!(html.contains(part), "{what}: {part} in {html}");
+        }
+        for secret in ["4111", "old"] {
+            assert!(!html.contains(secret), "{what}: {secret} in {html}");
+        }
+    }
+    let app = app(RULES).await;
+    app.hooks.always(Script::answer(204, "", ""));
+    app.backend.close();
+    let html = submit(&app).send().await.text();
+    assert!(
+        html.contains("Nothing was submitted.") && html.contains("Hello"),
+        "{html}"
+    );
+}
+
+#[tokio::test]
+async fn a_form_that_is_refused_says_the_way_back() {
+    let site = site()
+        .rules("contact", RULES)
+        .configure(|config| config.intake.body = 100);
+    let app = site.start().await;
+    let referer = "http://forms.example.org/contact?step=2";
+    for (what, ask) in [
+        (
+            "too large",
+            app.post("/contact/send").form(&"a=1&".repeat(100)),
+        ),
+        (
+            "no form",
+            app.post("/contact/send")
+                .body("application/x-www-form-urlencoded", "a=%"),
+        ),
+        (
+            "of another type",
+            app.post("/contact/send").body("image/png", "x"),
+        ),
+        (
+            "two readings",
+            app.post("/contact/send?name=Bo").form("name=Ana"),
+        ),
+    ] {
+        let answer = ask.page().header("referer", referer).send().await;
+        if what == "no form" {
+            continue; // a stray `%` is itself
+        }
+        assert!(
+            matches!(answer.status, 400 | 413 | 415),
+            "{what}: {}",
+            answer.status
+        );
+        let html = answer.text();
+        assert!(html.contains("href=\"/contact?step=2\""), "{what}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_boosted_form_of_htmx_wants_the_whole_page() {
+    let app = stopping(RULES).await;
+    let ask = app
+        .post("/contact/send")
+        .htmx()
+        .header("hx-boosted", "true")
+        .form(BODY);
+    let answer = ask.send().await;
+    assert_eq!(answer.status, 422);
+    is_form_page(&answer);
+    assert_eq!(app.backend.only().header("hx-request"), None);
+}
+
+#[tokio::test]
+async fn headers_that_name_another_path_are_not_said_again() {
+    let app = stopping_behind_a_proxy().await;
+    let mut ask = submit(&app);
+    for name in [
+        "x-original-url",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-forwarded-path",
+        "x-http-method-override",
+    ] {
+        ask = ask.header(
+            name,
+            if name.contains("method") {
+                "POST"
+            } else {
+                "/contact/send"
+            },
+        );
+    }
+    let answer = ask.header("x-remote-user", "ana").send().await;
+    assert_eq!(answer.status, 422);
+    let asked = app.backend.only();
+    assert_eq!(
+        asked.header("x-remote-user"),
+        Some("ana"),
+        "who the person is, is said again"
+    );
+    for name in [
+        "x-original-url",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-forwarded-path",
+        "x-http-method-override",
+    ] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+}
+
+async fn stopping_behind_a_proxy() -> App {
+    let app = site().rules("contact", RULES).trusting().start().await;
+    app.hooks.reply_at("/check", &stop());
+    app.backend.at("/contact", Script::page(200, PAGE));
+    app
 }
