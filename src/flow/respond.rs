@@ -19,8 +19,9 @@ use crate::flow::wants::Wants;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
 use crate::model::reply::MsgType;
+use crate::page::message::Message;
+use crate::page::message::Wrong;
 use crate::page::plain;
-use crate::page::plain::Fragment;
 use crate::page::plain::PlainPage;
 use crate::wire::body::Outgoing;
 
@@ -206,16 +207,23 @@ fn kind(said: &Said) -> &'static str {
         .word()
 }
 
-fn fragment(said: &Said) -> String {
-    let tongue = said.tongue();
-    let fragment = Fragment {
-        lang: tongue.lang(),
+fn message(said: &Said) -> Message<'_> {
+    let errors = said.errors().into_iter();
+    Message {
+        lang: said.tongue().lang(),
         kind: kind(said),
+        takes_focus: false,
         texts: said.texts(),
-        errors: said.errors(),
+        errors: errors
+            .map(|(field, text)| Wrong::new(field, text))
+            .collect(),
+        changed: Vec::new(),
         statement: said.statement(),
-    };
-    plain::html(&fragment, tongue.say(said.title))
+    }
+}
+
+fn fragment(said: &Said) -> String {
+    plain::html(&message(said), said.tongue().say(said.title))
 }
 
 fn page(said: &Said) -> String {
@@ -223,9 +231,10 @@ fn page(said: &Said) -> String {
     let page = PlainPage {
         tongue,
         title: tongue.say(said.title),
-        kind: kind(said),
-        texts: said.texts(),
-        errors: said.errors(),
+        message: Message {
+            statement: None,
+            ..message(said)
+        },
         statement: said.statement(),
         back: said.back.as_deref(),
         entries: said.doc.as_ref().map(entries).unwrap_or_default(),

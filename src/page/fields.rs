@@ -188,9 +188,10 @@ impl Fields {
     }
 }
 
-/// A text beside a control.
+/// A text beside a control. Its line breaks are kept whether or not the page has a stylesheet for it.
 pub(in crate::page) fn beside(class: &str, id: &str, text: &str) -> String {
-    let text = attributes::escape(text);
+    let lines: Vec<_> = text.lines().map(attributes::escape).collect();
+    let text = lines.join("<br>");
     format!("<span class=\"{class}\" id=\"{id}\">{text}</span>")
 }
 

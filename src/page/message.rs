@@ -1,4 +1,4 @@
-//! The message of a page as HTML. Owns what of a change stands in it.
+//! The message as HTML, wherever it stands. Owns its one markup, and what of a change stands in it.
 
 use askama::Template;
 use percent_encoding::AsciiSet;
@@ -12,6 +12,7 @@ use crate::model::lang::Lang;
 use crate::model::words::Tongue;
 use crate::model::words::Word;
 use crate::page::change::Notice;
+use crate::page::fields;
 use crate::page::fields::Fields;
 use crate::page::plain;
 
@@ -24,24 +25,48 @@ const FRAGMENT: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'%');
 
+/// A message: the same markup wherever it stands.
 #[derive(Debug, Template)]
 #[template(path = "message.html")]
-struct Message<'a> {
-    lang: Lang,
-    kind: &'a str,
-    takes_focus: bool,
-    texts: &'a [String],
-    errors: Vec<Wrong<'a>>,
-    changed: Vec<String>,
-    statement: &'a str,
+pub struct Message<'a> {
+    /// The language of the gateway's own words.
+    pub lang: Lang,
+    /// The kind of the main message: `error`, `warning`, …
+    pub kind: &'a str,
+    /// Whether it gets the focus when the page is opened.
+    pub takes_focus: bool,
+    /// The messages about no field, the most severe first.
+    pub texts: Vec<&'a str>,
+    /// What is wrong with fields.
+    pub errors: Vec<Wrong<'a>>,
+    /// Sentences about what was changed.
+    pub changed: Vec<String>,
+    /// Whether anything was saved.
+    pub statement: Option<&'a str>,
 }
 
+/// What is wrong with a field.
 #[derive(Debug)]
-struct Wrong<'a> {
+pub struct Wrong<'a> {
     field: &'a str,
-    id: Option<String>,
+    /// What a person calls it.
     label: String,
+    /// The id of its control, to be linked to.
+    id: Option<String>,
     text: &'a str,
+}
+
+impl<'a> Wrong<'a> {
+    /// Of a field about which nothing more is known than its name.
+    #[must_use]
+    pub fn new(field: &'a str, text: &'a str) -> Self {
+        Self {
+            field,
+            label: fields::readable(field),
+            id: None,
+            text,
+        }
+    }
 }
 
 /// What a message is made of, besides what it says.
@@ -75,10 +100,10 @@ pub(in crate::page) fn html(
         lang: around.tongue.lang(),
         kind: notice.kind.word(),
         takes_focus: around.takes_focus,
-        texts: &notice.texts,
+        texts: notice.texts.iter().map(String::as_str).collect(),
         errors: errors.collect(),
         changed: sentences,
-        statement: &notice.statement,
+        statement: Some(&*notice.statement).filter(|statement| !statement.is_empty()),
     };
     plain::html(&message, "")
 }

@@ -10,7 +10,7 @@ mod fields;
 pub mod files;
 mod focus;
 mod given;
-mod message;
+pub mod message;
 mod outlet;
 pub mod plain;
 mod prescan;

@@ -1,10 +1,12 @@
-//! The plain page and the fragment. Owns their HTML; every text in it is escaped.
+//! The plain page, which stands for itself. Owns its HTML; every text in it is escaped. The message in it is
+//! [`crate::page::message`]'s.
 
 use askama::Template;
 
-use crate::model::lang::Lang;
 use crate::model::words::Tongue;
 use crate::model::words::Word;
+use crate::page::fields;
+use crate::page::message::Message;
 
 /// A page that stands for itself: accessible, without script or inline style.
 #[derive(Debug, Template)]
@@ -14,12 +16,8 @@ pub struct PlainPage<'a> {
     pub tongue: Tongue<'a>,
     /// The title and heading.
     pub title: &'a str,
-    /// The kind of the main message: `error`, `warning`, …
-    pub kind: &'a str,
-    /// The messages, the most severe first.
-    pub texts: Vec<&'a str>,
-    /// Field and what is wrong with it.
-    pub errors: Vec<(&'a str, &'a str)>,
+    /// The message.
+    pub message: Message<'a>,
     /// Whether anything was saved.
     pub statement: Option<&'a str>,
     /// Where the form is.
@@ -33,26 +31,14 @@ pub struct PlainPage<'a> {
 }
 
 impl PlainPage<'_> {
+    fn label(name: &str) -> String {
+        fields::readable(name)
+    }
+
     fn reference(&self) -> String {
         self.tongue
             .fill(Word::Reference, &[("id", self.request_id)])
     }
-}
-
-/// The messages alone, to be put into a page that is already there.
-#[derive(Debug, Template)]
-#[template(path = "fragment.html")]
-pub struct Fragment<'a> {
-    /// The language of what is said.
-    pub lang: Lang,
-    /// As in [`PlainPage`].
-    pub kind: &'a str,
-    /// As in [`PlainPage`].
-    pub texts: Vec<&'a str>,
-    /// As in [`PlainPage`].
-    pub errors: Vec<(&'a str, &'a str)>,
-    /// As in [`PlainPage`].
-    pub statement: Option<&'a str>,
 }
 
 /// Writes a template. The templates are part of the program and write to memory, so they cannot fail; if one did,
@@ -67,15 +53,23 @@ pub fn html(template: &impl Template, title: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::lang::Lang;
+    use crate::page::message::Wrong;
 
     #[test]
     fn everything_is_escaped() {
         let page = PlainPage {
             tongue: Tongue::plain(Lang::Fr),
             title: "No",
-            kind: "error",
-            texts: vec!["<script>alert(1)</script>"],
-            errors: vec![("a\"b", "x & y")],
+            message: Message {
+                lang: Lang::Fr,
+                kind: "error",
+                takes_focus: false,
+                texts: vec!["<script>alert(1)</script>"],
+                errors: vec![Wrong::new("a\"b<script>", "x & y<script>")],
+                changed: vec!["<script>".to_owned()],
+                statement: Some("<script>"),
+            },
             statement: Some("<b>"),
             back: Some("/\"><script>"),
             entries: vec![("c".into(), "</dd>".into())],

@@ -1,5 +1,8 @@
 //! Changing a page while it streams: one pass, in memory bounded by [`Limits`]. Owns reading the page with `lol_html`
 //! and never failing: whatever goes wrong, the rest of the page goes out as it came, nothing lost and nothing doubled.
+//!
+//! Nothing but what is asked for is put in. A link to the gateway's stylesheet is not: pages bring their own styles,
+//! their policy may forbid ours, and what is said can be read without.
 
 use std::fmt;
 
@@ -44,6 +47,8 @@ pub struct Rewriter {
     /// `None` once something went wrong.
     html: Option<HtmlRewriter<'static, Sink>>,
     shared: Shared<State>,
+    /// The first bytes, until it is known whether they are a byte-order mark.
+    start: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for Rewriter {
@@ -74,11 +79,37 @@ impl Rewriter {
                 Sink(shared.clone()),
             )
         });
-        Self { html, shared }
+        Self {
+            html,
+            shared,
+            start: Some(Vec::new()),
+        }
     }
 
     /// Takes the next bytes of the page, and adds to `out` what may go out.
     pub fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        match self.start.take() {
+            None => self.read(chunk),
+            Some(mut start) => {
+                start.extend_from_slice(chunk);
+                if start.len() < MARK.len() && MARK.starts_with(&start) {
+                    self.start = Some(start);
+                } else {
+                    self.begin(&start);
+                }
+            }
+        }
+        self.shared.with(|state| state.take(out));
+    }
+
+    fn begin(&mut self, start: &[u8]) {
+        let is_marked = start.starts_with(MARK);
+        let mark = if is_marked { MARK.len() } else { 0 };
+        self.shared.with(|state| state.begin(mark));
+        self.read(start);
+    }
+
+    fn read(&mut self, chunk: &[u8]) {
         match &mut self.html {
             // What was received and not yet put out is put out by lol_html itself when it fails.
             Some(html) => {
@@ -89,11 +120,13 @@ impl Rewriter {
             }
             None => self.shared.with(|state| state.put(chunk)),
         }
-        self.shared.with(|state| state.take(out));
     }
 
     /// Says that the page is complete, and adds to `out` all that is left.
     pub fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(start) = self.start.take() {
+            self.begin(&start);
+        }
         if let Some(html) = self.html.take() {
             // An error here has put everything out before.
             let _ = html.end();
@@ -104,6 +137,9 @@ impl Rewriter {
         });
     }
 }
+
+/// UTF-8's byte-order mark, which must stay first.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the parser may take. It must be less than all of it at the beginning.
 pub(in crate::page) fn memory(limits: Limits) -> MemorySettings {
@@ -203,6 +239,8 @@ mod tests {
             (Place::Main, "<body><p></p>", "<body>*<p></p>"),
             (Place::Main, "<p></p>", "<p></p>*"),
             (Place::Start, "<p></p>", "*<p></p>"),
+            (Place::Start, "\u{feff}<p>", "\u{feff}*<p>"),
+            (Place::Start, "", "*"),
         ] {
             let expected = expected.replace('*', MESSAGE);
             assert_eq!(rewritten(change(place), page), expected, "{page}");

@@ -125,7 +125,7 @@ impl State {
             .flat_map(|notice| notice.changed.keys());
         let kind = change.notice.as_ref().map(|notice| notice.kind);
         let alarms = change.place == Place::Form && kind == Some(MsgType::Error);
-        let mut state = Self {
+        Self {
             fields: Fields::new(&change.errors, changed),
             outlet: Outlet::default(),
             charset,
@@ -148,12 +148,16 @@ impl State {
             aside: None,
             files: 0,
             hasty: false,
-        };
-        if state.place == Place::Start {
-            let message = state.message_html();
-            state.put_text(&message);
         }
-        state
+    }
+
+    /// The page begins, with a byte-order mark of so many bytes.
+    pub(in crate::page) fn begin(&mut self, mark: usize) {
+        if self.place == Place::Start {
+            let hole = self.outlet.open(mark);
+            let message = self.message_html();
+            self.fill(hole, &message);
+        }
     }
 
     pub(in crate::page) fn put(&mut self, chunk: &[u8]) {
@@ -473,6 +477,10 @@ impl State {
             self.given.choice(&control.name)
         };
         let is_touched = many || choice.is_some();
+        // One before it that has no end ends here.
+        self.option_ends();
+        self.default_stays();
+        let unsaid = self.select.take().map(|select| select.after);
         self.select = Some(OpenSelect {
             // Without a name, no option is looked at.
             name: if is_touched {
@@ -484,7 +492,7 @@ impl State {
             many,
             wanted: choice.flatten(),
             default: None,
-            after: String::new(),
+            after: unsaid.unwrap_or_default(),
         });
         self.mark(element, &control, false, shared);
         shared.at_end(element, |state, end| {

@@ -576,7 +576,7 @@ fn held(html: &Html) -> Vec<(String, String)> {
 }
 
 const OURS: &str =
-    ".formgate-message, .formgate-message *, .formgate-field-error, .formgate-field-note";
+    ".formgate-message, .formgate-message *, .formgate-field-error, .formgate-field-error *";
 
 /// Every element of a page that is not ours, with its attributes but for those that are ours to change.
 fn skeleton(html: &Html) -> Vec<String> {
