@@ -16,6 +16,7 @@ use http::StatusCode;
 use http::header;
 
 use crate::backend;
+use crate::backend::BackendError;
 use crate::flow::Gate;
 use crate::flow::answer::Said;
 use crate::flow::now;
@@ -31,11 +32,12 @@ use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Recognised;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
+use crate::wire::paced::Broken;
 use crate::wire::rewritten::Seen;
 
-/// Headers of a submission that are about its body, about how it was sent, or about its path; everything else says who
-/// the person is, and is said again. Whole families are named in [`is_of_submission`].
-static OF_SUBMISSION: [HeaderName; 18] = [
+/// Headers of a submission that are about its body, about its path, or about how it was sent – by a script that wants
+/// only a part of the page, say; everything else says who the person is, and is said again. Whole families are named in [`is_of_submission`].
+static OF_SUBMISSION: [HeaderName; 20] = [
     header::ACCEPT_RANGES,
     header::EXPECT,
     header::ORIGIN,
@@ -47,11 +49,13 @@ static OF_SUBMISSION: [HeaderName; 18] = [
     HeaderName::from_static("path-info"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("script-name"),
+    HeaderName::from_static("turbo-frame"),
     HeaderName::from_static("want-digest"),
     HeaderName::from_static("x-csrf-token"),
     HeaderName::from_static("x-envoy-original-path"),
     HeaderName::from_static("x-forwarded-path"),
     HeaderName::from_static("x-forwarded-uri"),
+    HeaderName::from_static("x-pjax"),
     HeaderName::from_static("x-requested-with"),
     HeaderName::from_static("x-waws-unencoded-url"),
 ];
@@ -129,36 +133,79 @@ fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
     (host.eq_ignore_ascii_case(authority) && !path.starts_with("//")).then(|| path.to_owned())
 }
 
+/// Why the form's page cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum NoPage {
+    #[error(
+        "no `load` route is known for it, and the person comes from no page that could be asked for"
+    )]
+    Nowhere,
+    #[error("its page could not be asked for: {0}")]
+    Unanswered(#[from] BackendError),
+    #[error("its page was answered with status {0}")]
+    Status(StatusCode),
+    #[error("its page is no HTML that can be changed, or larger than limits.page")]
+    NoHtml,
+    #[error("its page does not hold it, or not within limits.page")]
+    NoForm,
+    #[error("its page breaks off: {0}")]
+    Half(#[from] Broken),
+    #[error("its page did not come to it within backend_timeouts.page")]
+    Late,
+}
+
 /// The form's page with what is said about its submission; `None` if it cannot be had: then there is the plain page.
 pub(in crate::flow) async fn page(
     gate: &Gate,
+    origin: Origin<'_>,
+    submission: &Submission,
+    said: &Said,
     snapshot: &Arc<Snapshot>,
-    (submission, route): (&Submission, &Route),
-    (said, target): (&Said, &str),
-    viewer: &Viewer,
 ) -> Option<Response<Outgoing>> {
-    let pages = gate.settings.pages;
-    let work = async {
-        let pool = snapshot.backends.of(route.form.backend.as_ref());
-        let request = request(gate, &submission.head.headers, target, &said.request_id)?;
-        let answer = backend::fetch(pool, request, pages.wait).await.ok()?;
-        let response: Response<Outgoing> = answer.into();
-        if response.status() != StatusCode::OK || !show::is_page(&response, pages.held) {
-            return None;
-        }
-        let url = viewer.url(target)?;
-        let change = show::of_stop(said, &submission.doc, route, url, viewer, snapshot);
-        let mut response = show::changed(response, change);
-        let Outgoing::Rewritten(page) = response.body_mut() else {
-            return None;
-        };
-        // A page without the form – a login, say – would not give back what the person typed.
-        match page.look_for_form(pages.held).await {
-            Ok(Seen::Form) => Some(response),
-            Ok(Seen::NoForm) | Err(_) => None,
-        }
+    let wait = gate.settings.pages.wait;
+    let work = fetch(gate, &origin, submission, said, snapshot);
+    let page = tokio::time::timeout(wait, work).await;
+    let page = page.unwrap_or(Err(NoPage::Late));
+    if let Err(why) = &page {
+        let (request_id, form) = (said.request_id.as_str(), origin.route.id.as_str());
+        tracing::info!(target: "formgate::flow", request_id, form,
+            "a stopped form is answered with a plain page: {why}");
+    }
+    page.ok()
+}
+
+async fn fetch(
+    gate: &Gate,
+    origin: &Origin<'_>,
+    submission: &Submission,
+    said: &Said,
+    snapshot: &Arc<Snapshot>,
+) -> Result<Response<Outgoing>, NoPage> {
+    let (route, viewer, pages) = (origin.route, origin.viewer, gate.settings.pages);
+    let person = &submission.head.headers;
+    let target = origin.page(person).ok_or(NoPage::Nowhere)?;
+    let url = viewer.url(&target).ok_or(NoPage::Nowhere)?;
+    let request = request(gate, person, &target, &said.request_id).ok_or(NoPage::Nowhere)?;
+    let pool = snapshot.backends.of(route.form.backend.as_ref());
+    let response = backend::fetch(pool, request, pages.wait).await?;
+    let response: Response<Outgoing> = response.into();
+    if response.status() != StatusCode::OK {
+        return Err(NoPage::Status(response.status()));
+    }
+    if !show::is_page(&response, pages.held) {
+        return Err(NoPage::NoHtml);
+    }
+    let change = show::of_stop(said, &submission.doc, route, url, viewer, snapshot);
+    let mut response = show::changed(response, change);
+    // A page without the form – a login, say – would not give back what the person typed.
+    let seen = match response.body_mut() {
+        Outgoing::Rewritten(page) => page.look_for_form(pages.held).await?,
+        _ => Seen::NoForm,
     };
-    tokio::time::timeout(pages.wait, work).await.ok().flatten()
+    match seen {
+        Seen::Form => Ok(response),
+        Seen::NoForm => Err(NoPage::NoForm),
+    }
 }
 
 /// The request for the form's page, on the person's behalf.
@@ -190,7 +237,7 @@ fn request(
 
 /// Whether a header is about the submission and not about the person.
 fn is_of_submission(name: &HeaderName) -> bool {
-    const FAMILIES: [&str; 8] = [
+    const FAMILIES: [&str; 9] = [
         "content-",
         "if-",
         "hx-",
@@ -199,6 +246,7 @@ fn is_of_submission(name: &HeaderName) -> bool {
         "x-method-",
         "x-original-",
         "x-rewrite-",
+        "x-up-",
     ];
     OF_SUBMISSION.contains(name)
         || FAMILIES

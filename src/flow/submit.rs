@@ -323,12 +323,8 @@ impl Carriage {
             viewer,
             book: &snapshot.book,
         };
-        let Some(target) = origin.page(&submission.head.headers) else {
-            return Answer::Own(said);
-        };
-        let asked = (submission, &self.route);
         // On the heap, so that what is not stopped has no room for it.
-        let page = again::page(&self.gate, snapshot, asked, (&said, &target), viewer);
+        let page = again::page(&self.gate, origin, submission, &said, snapshot);
         match Box::pin(page).await {
             Some(page) => Answer::Again(page, said),
             None => Answer::Own(said),

@@ -18,9 +18,10 @@ use crate::wire::arrival::Arrival;
 
 /// What a browser says it wants an answer for; `document` for a page.
 static DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-/// Set by browsers that ask for a page before anybody wants to see it.
-static PURPOSE: [HeaderName; 3] = [
+/// Set by browsers, and by Turbo, that ask for a page before anybody wants to see it.
+static PURPOSE: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("x-sec-purpose"),
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-moz"),
 ];

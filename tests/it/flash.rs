@@ -218,6 +218,14 @@ async fn only_a_page_that_somebody_looks_at_shows_it() {
             with(app.get("/thanks").page().header("sec-purpose", "prefetch")),
         ),
         (
+            "what Turbo asks for just in case",
+            with(
+                app.get("/thanks")
+                    .page()
+                    .header("x-sec-purpose", "prefetch"),
+            ),
+        ),
+        (
             "a page just in case",
             with(
                 app.get("/thanks")

@@ -104,6 +104,9 @@ async fn a_stop_is_shown_in_the_forms_page() {
         .header("referer", "http://forms.example.org/elsewhere")
         .header("if-none-match", "\"1\"")
         .header("sec-fetch-mode", "navigate")
+        .header("turbo-frame", "form")
+        .header("x-up-target", "main")
+        .header("x-requested-with", "XMLHttpRequest")
         .header("accept-encoding", "gzip, br")
         .send()
         .await;
@@ -142,6 +145,9 @@ async fn a_stop_is_shown_in_the_forms_page() {
         "referer",
         "if-none-match",
         "sec-fetch-mode",
+        "turbo-frame",
+        "x-up-target",
+        "x-requested-with",
     ] {
         assert_eq!(fetched.header(name), None, "{name}");
     }
