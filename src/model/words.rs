@@ -214,6 +214,13 @@ words! {
         "Veuillez choisir à nouveau le fichier."
         "Vuelva a elegir el archivo."
     }
+    /// Beside a field whose value is never put into a page.
+    EnterAgain = "enter_again" {
+        "Please enter this again."
+        "Bitte geben Sie das noch einmal ein."
+        "Veuillez saisir ceci à nouveau."
+        "Vuelva a introducir este dato."
+    }
     /// A field that was changed, and to what.
     FieldChanged = "field_changed" ["field", "value"] {
         "{field} was changed to {value}."

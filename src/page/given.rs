@@ -2,6 +2,7 @@
 //! control of a name gets its n-th value. Writing them into tags is left to [`crate::page::state`].
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -88,6 +89,8 @@ pub(in crate::page) struct Given {
     hidden: Arc<Hidden>,
     /// Fields that were asked for; `None` for those that are to be left alone.
     fields: HashMap<String, Option<Field>>,
+    /// Fields that have been said to be lost.
+    lost: HashSet<String>,
 }
 
 impl Given {
@@ -96,6 +99,7 @@ impl Given {
             values,
             hidden,
             fields: HashMap::new(),
+            lost: HashSet::new(),
         }
     }
 
@@ -192,6 +196,21 @@ impl Given {
             }
         }
         had
+    }
+
+    /// Whether the person entered something other than `current` in a field that is never put into a page.
+    pub(in crate::page) fn is_lost(&self, name: &str, secret: bool, current: &str) -> bool {
+        if !self.is_submitted() || !(secret || self.hidden.covers(name)) {
+            return false;
+        }
+        let entries = entries(&self.values, name).unwrap_or_default();
+        let mut texts = entries.into_iter().map(Entry::into_text);
+        texts.any(|text| !text.is_empty() && !same_text(&text, current))
+    }
+
+    /// Whether it is the first time that something is said to be lost.
+    pub(in crate::page) fn is_news(&mut self, name: &str) -> bool {
+        self.lost.insert(name.to_owned())
     }
 
     fn field(&mut self, name: &str) -> Option<&mut Field> {
@@ -308,6 +327,8 @@ mod tests {
         assert_eq!(given.text("agree").as_deref(), Some("1"));
         assert_eq!(given.text("card"), None);
         assert_eq!(given.is_chosen("card", "x", false), None);
+        assert!(!given.is_lost("agree", false, "") && !given.is_lost("card", false, "4111"));
+        assert!(given.is_lost("card", false, "") && given.is_lost("agree", true, ""));
     }
 
     #[test]

@@ -314,11 +314,8 @@ impl State {
         let Some(control) = self.textarea.take() else {
             return;
         };
-        let html = self.take_kept();
-        let html = html.replace("\r\n", "\n").replace('\r', "\n");
-        let html = html.strip_prefix('\n').unwrap_or(&html);
+        let value = text::of_textarea(&self.take_kept());
         if !control.disabled {
-            let value = htmlize::unescape(html).into_owned();
             self.add(&control.name, value, false);
         }
     }

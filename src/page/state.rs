@@ -2,6 +2,10 @@
 //! waits for something later; where the parser is is [`Walk`]'s, what a control holds [`Given`]'s, which one gets the
 //! focus [`Focus`]'s, what is known about a field [`Fields`]'s.
 
+mod beside;
+mod controls;
+mod options;
+
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
@@ -12,16 +16,11 @@ use lol_html::send::Element;
 use crate::model::hidden::Hidden;
 use crate::model::lang::Lang;
 use crate::model::reply::MsgType;
-use crate::model::words::Word;
 use crate::model::words::Words;
 use crate::page::attributes;
 use crate::page::change::Change;
 use crate::page::change::Notice;
 use crate::page::change::Place;
-use crate::page::control;
-use crate::page::control::Control;
-use crate::page::control::Kind;
-use crate::page::fields;
 use crate::page::fields::Fields;
 use crate::page::focus::Focus;
 use crate::page::given::Entry;
@@ -111,8 +110,10 @@ pub(in crate::page) struct State {
     select: Option<OpenSelect>,
     option: Option<OpenOption>,
     aside: Option<Aside>,
-    /// Texts for files that must be chosen again.
-    files: usize,
+    /// A textarea whose content is looked at, and where it begins.
+    content: Option<(HoleId, u64)>,
+    /// Notes beside fields.
+    notes: usize,
     /// Too much has waited: nothing waits for long any more.
     hasty: bool,
 }
@@ -146,7 +147,8 @@ impl State {
             select: None,
             option: None,
             aside: None,
-            files: 0,
+            content: None,
+            notes: 0,
             hasty: false,
         }
     }
@@ -196,13 +198,13 @@ impl State {
         self.outlet.put(&bytes);
     }
 
-    fn fill(&mut self, hole: HoleId, text: &str) {
+    pub(in crate::page::state) fn fill(&mut self, hole: HoleId, text: &str) {
         let bytes = self.charset.encode(text).0.into_owned();
         self.outlet.fill(hole, bytes);
     }
 
     /// The text of what has gone in since `from`, which stands behind `opening`.
-    fn text_since(&self, from: u64, opening: &str) -> Option<String> {
+    pub(in crate::page::state) fn text_since(&self, from: u64, opening: &str) -> Option<String> {
         let bytes = self.outlet.since(from)?;
         let (html, _) = self.charset.decode_without_bom_handling(bytes);
         Some(text::of(&format!("{opening}{html}")))
@@ -231,7 +233,7 @@ impl State {
     }
 
     /// All of the form has been seen: now it is known where the focus is and what the fields are called.
-    fn settle_form(&mut self) {
+    pub(in crate::page::state) fn settle_form(&mut self) {
         self.focus.settle(&mut self.outlet);
         if let Some(hole) = self.message.take() {
             let message = self.message_html();
@@ -254,7 +256,7 @@ impl State {
         message::html(&notice, &self.errors, &around)
     }
 
-    fn default_stays(&mut self) {
+    pub(in crate::page::state) fn default_stays(&mut self) {
         let default = self
             .select
             .as_mut()
@@ -264,7 +266,7 @@ impl State {
         }
     }
 
-    fn aside_stays(&mut self) {
+    pub(in crate::page::state) fn aside_stays(&mut self) {
         if let Some(aside) = self.aside.take() {
             self.fill(aside.hole, &aside.html);
         }
@@ -435,305 +437,6 @@ impl State {
             }
         }
         put_after(end, "label", &label.after);
-    }
-
-    // === controls ===
-
-    pub(in crate::page) fn input(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if !self.takes_control(element) {
-            return;
-        }
-        let control = Control::input(element, &self.walk);
-        let chosen = self.fill_input(element, &control);
-        self.mark(element, &control, chosen, shared);
-    }
-
-    pub(in crate::page) fn textarea(
-        &mut self,
-        element: &mut Element<'_, '_>,
-        shared: &Shared<Self>,
-    ) {
-        if !self.takes_control(element) {
-            return;
-        }
-        let control = Control::textarea(element, &self.walk);
-        if let Some(text) = self.given.text(&control.name) {
-            // The parser drops one line break at the beginning.
-            let html = format!("\n{}", attributes::escape(&text));
-            element.set_inner_content(&html, ContentType::Html);
-        }
-        self.mark(element, &control, false, shared);
-    }
-
-    pub(in crate::page) fn select(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if !self.takes_control(element) {
-            return;
-        }
-        let control = Control::select(element, &self.walk);
-        let many = control.kind == Kind::SelectMany;
-        let choice = if many {
-            None
-        } else {
-            self.given.choice(&control.name)
-        };
-        let is_touched = many || choice.is_some();
-        // One before it that has no end ends here.
-        self.option_ends();
-        self.default_stays();
-        let unsaid = self.select.take().map(|select| select.after);
-        self.select = Some(OpenSelect {
-            // Without a name, no option is looked at.
-            name: if is_touched {
-                control.name.clone()
-            } else {
-                String::new()
-            },
-            disabled: control.disabled,
-            many,
-            wanted: choice.flatten(),
-            default: None,
-            after: unsaid.unwrap_or_default(),
-        });
-        self.mark(element, &control, false, shared);
-        shared.at_end(element, |state, end| {
-            state.option_ends();
-            state.default_stays();
-            if let Some(select) = state.select.take() {
-                put_after(end, "select", &select.after);
-            }
-        });
-    }
-
-    /// A button only loses the page's own focus.
-    pub(in crate::page) fn button(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.focus.take_off(element);
-        }
-    }
-
-    /// Whether a control is the form's; what waits for a control has waited long enough.
-    fn takes_control(&mut self, element: &mut Element<'_, '_>) -> bool {
-        if !self.walk.counts(element) {
-            return false;
-        }
-        self.focus.take_off(element);
-        self.aside_stays();
-        self.walk.owns(element)
-    }
-
-    /// Puts the value into an input. Whether it is checked now.
-    fn fill_input(&mut self, element: &mut Element<'_, '_>, control: &Control) -> bool {
-        let name = &control.name;
-        match control.kind {
-            Kind::Text => {
-                if let Some(text) = self.given.text(name) {
-                    attributes::set(element, "value", &text);
-                }
-                false
-            }
-            Kind::Checkbox | Kind::Radio => {
-                let value = control::checked_value(element);
-                let chosen = if control.kind == Kind::Radio {
-                    self.given.is_radio_chosen(name, &value, control.disabled)
-                } else {
-                    self.given.is_chosen(name, &value, control.disabled)
-                };
-                set_flag(element, "checked", chosen);
-                element.has_attribute("checked")
-            }
-            Kind::Hidden => {
-                let value = attributes::get(element, "value").unwrap_or_default();
-                self.given.pass(name, &value);
-                false
-            }
-            Kind::File | Kind::Password | Kind::Button => false,
-            Kind::Textarea | Kind::Select | Kind::SelectMany => false,
-        }
-    }
-
-    /// Says beside a control what is wrong with its field, and gives it the focus if it is its turn.
-    fn mark(
-        &mut self,
-        element: &mut Element<'_, '_>,
-        control: &Control,
-        chosen: bool,
-        shared: &Shared<Self>,
-    ) {
-        if control.name.is_empty() || matches!(control.kind, Kind::Hidden | Kind::Button) {
-            return;
-        }
-        let mut html = String::new();
-        let mut is_wrong = false;
-        if let Some(at) = self.fields.of(&control.name) {
-            is_wrong = self.fields.has_error(at);
-            let id = control.id.clone().or_else(|| {
-                // The message links to it.
-                let id = format!("formgate-field-{}", at + 1);
-                let is_first = is_wrong && !self.fields.is_met(at);
-                is_first
-                    .then(|| attributes::set(element, "id", &id))
-                    .map(|()| id)
-            });
-            let aria = attributes::get(element, "aria-label");
-            let is_first = self
-                .fields
-                .meet(at, control, id, aria, self.legend.as_deref());
-            if is_first && let Some(label) = &mut self.label {
-                label.fields.push(at);
-            }
-            if is_wrong {
-                attributes::set(element, "aria-invalid", "true");
-                attributes::add_word(element, "aria-describedby", &Fields::error_id(at));
-                if is_first {
-                    html = self.fields.error_html(at);
-                }
-            }
-        }
-        let multiple = element.has_attribute("multiple");
-        if control.kind == Kind::File && self.given.had_file(&control.name, multiple) {
-            self.files += 1;
-            let id = format!("formgate-file-{}", self.files);
-            attributes::add_word(element, "aria-describedby", &id);
-            let text = self.words.tongue(self.lang).say(Word::ChooseFileAgain);
-            html += &fields::beside("formgate-field-note", &id, text);
-        }
-        if control.is_usable(element) {
-            let outlet = &mut self.outlet;
-            self.focus.meet(element, control, chosen, is_wrong, outlet);
-        }
-        if !html.is_empty() {
-            self.put_beside(element, control, html, shared);
-        }
-    }
-
-    /// Puts a text behind a control: not into its label, of whose text it would become a part, nor between a checkbox
-    /// and the label that follows it.
-    fn put_beside(
-        &mut self,
-        element: &mut Element<'_, '_>,
-        control: &Control,
-        html: String,
-        shared: &Shared<Self>,
-    ) {
-        if let Some(label) = &mut self.label {
-            label.after += &html;
-            return;
-        }
-        match (control.kind, &control.id) {
-            (Kind::Checkbox | Kind::Radio, Some(id)) if !self.hasty => {
-                let id = id.clone();
-                shared.hole_behind(element, |state, hole| {
-                    state.aside = Some(Aside { hole, id, html });
-                });
-            }
-            (Kind::Select | Kind::SelectMany, _) => {
-                if let Some(select) = &mut self.select {
-                    select.after += &html;
-                }
-            }
-            (Kind::Textarea, _) => shared.at_end(element, move |_, end| {
-                put_after(end, "textarea", &html);
-            }),
-            _ => element.after(&html, ContentType::Html),
-        }
-    }
-
-    // === options ===
-
-    pub(in crate::page) fn option(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        self.option_ends();
-        let Some(select) = self
-            .select
-            .as_ref()
-            .filter(|select| !select.name.is_empty())
-        else {
-            return;
-        };
-        if !self.walk.counts(element) {
-            return;
-        }
-        let was_chosen = element.has_attribute("selected");
-        let has_default = was_chosen && !select.many && select.wanted.is_some();
-        let ahead = 1 + element.tag_name_preserve_case().len();
-        match attributes::get(element, "value") {
-            Some(value) => {
-                let chosen = self.is_option_chosen(&value);
-                set_flag(element, "selected", chosen);
-                if has_default && chosen == Some(false) {
-                    let hole = self.outlet.open(ahead);
-                    self.keep_default(hole);
-                }
-            }
-            None => {
-                element.remove_attribute("selected");
-                self.option = Some(OpenOption {
-                    hole: self.outlet.open(ahead),
-                    from: self.outlet.len() + ahead as u64,
-                    was_chosen,
-                });
-                shared.at_end(element, |state, _| state.option_ends());
-            }
-        }
-    }
-
-    pub(in crate::page) fn optgroup(&mut self, _: &mut Element<'_, '_>, _: &Shared<Self>) {
-        self.option_ends();
-    }
-
-    /// The text of an option is complete, and with it its value is known.
-    fn option_ends(&mut self) {
-        let Some(option) = self.option.take() else {
-            return;
-        };
-        let value = self.text_since(option.from, "<option").unwrap_or_default();
-        let awaits = self
-            .select
-            .as_ref()
-            .is_some_and(|select| !select.many && select.wanted.is_some());
-        match self.is_option_chosen(&value) {
-            Some(true) => self.outlet.fill(option.hole, b" selected".to_vec()),
-            None if option.was_chosen => self.outlet.fill(option.hole, b" selected".to_vec()),
-            Some(false) if option.was_chosen && awaits => self.keep_default(option.hole),
-            Some(false) | None => self.outlet.fill(option.hole, Vec::new()),
-        }
-    }
-
-    /// Remembers the page's own choice, in case none comes that is wanted. Of several, the last counts.
-    fn keep_default(&mut self, hole: HoleId) {
-        let select = self.select.as_mut();
-        let before = select.and_then(|select| select.default.replace(hole));
-        if let Some(before) = before {
-            self.outlet.fill(before, Vec::new());
-        }
-    }
-
-    fn is_option_chosen(&mut self, value: &str) -> Option<bool> {
-        let select = self.select.as_mut()?;
-        if select.many {
-            return self.given.is_chosen(&select.name, value, select.disabled);
-        }
-        let chosen = select
-            .wanted
-            .as_ref()
-            .is_some_and(|wanted| wanted.means(value));
-        if chosen {
-            select.wanted = None;
-            if let Some(hole) = select.default.take() {
-                self.outlet.fill(hole, Vec::new());
-            }
-        }
-        Some(chosen)
-    }
-}
-
-/// Sets or takes off an attribute without a value.
-fn set_flag(element: &mut Element<'_, '_>, name: &str, wanted: Option<bool>) {
-    let is = element.has_attribute(name);
-    match wanted {
-        // A constant name is a good name.
-        Some(true) if !is => drop(element.set_attribute(name, "")),
-        Some(false) if is => element.remove_attribute(name),
-        _ => {}
     }
 }
 

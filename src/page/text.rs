@@ -23,6 +23,12 @@ pub(in crate::page) fn of(html: &str) -> String {
     words.join(" ")
 }
 
+/// The text of a textarea: nothing in it is markup, and its first line break is not its own.
+pub(in crate::page) fn of_textarea(html: &str) -> String {
+    let html = html.replace("\r\n", "\n").replace('\r', "\n");
+    htmlize::unescape(html.strip_prefix('\n').unwrap_or(&html)).into_owned()
+}
+
 /// What follows the markup at the beginning of `html`; a `<` that opens none is text.
 fn skip_markup<'h>(html: &'h str, text: &mut String) -> &'h str {
     if html.starts_with("<!--") {
