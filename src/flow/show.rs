@@ -124,7 +124,7 @@ fn in_page(
 ) -> Response<Outgoing> {
     let carried = viewer.carried.as_ref().map(|carried| &carried.said);
     if let Some(change) = change(said, carried, viewer, snapshot) {
-        response = changed(response, change);
+        response = changed(response, change, None);
     }
     if (carried.is_some() || viewer.stale)
         && let Some(forgotten) = flash::forgotten(viewer.secure)
@@ -341,8 +341,12 @@ pub(in crate::flow) fn unpacker(
     Unpacker::new(encoding, bounds)
 }
 
-/// The page, changed while it is sent.
-pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> Response<Outgoing> {
+/// The page, changed while it is sent; `shown_at` is its address if that is not its own.
+pub(in crate::flow) fn changed(
+    response: Response<Outgoing>,
+    change: Change,
+    shown_at: Option<Url>,
+) -> Response<Outgoing> {
     let (mut head, body) = response.into_parts();
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
@@ -353,6 +357,9 @@ pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> 
     }
     let personal = HeaderValue::from_static("no-store");
     head.headers.insert(header::CACHE_CONTROL, personal);
-    let page = Rewritten::new(body, unpacker, content_type, change);
+    let mut page = Rewritten::new(body, unpacker, content_type, change);
+    if let Some(shown_at) = shown_at {
+        page = page.at(shown_at);
+    }
     Response::from_parts(head, Outgoing::Rewritten(Box::new(page)))
 }

@@ -11,6 +11,7 @@ pub mod files;
 mod focus;
 mod given;
 pub mod message;
+pub mod moved;
 mod outlet;
 pub mod plain;
 mod prescan;

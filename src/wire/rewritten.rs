@@ -14,10 +14,12 @@ use bytes::Buf;
 use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
+use url::Url;
 
 use crate::codec::unpack::Unpacker;
 use crate::page::change::Change;
 use crate::page::charset;
+use crate::page::moved::Moved;
 use crate::page::rewrite::Limits;
 use crate::page::rewrite::Rewriter;
 use crate::wire::body::Outgoing;
@@ -48,9 +50,10 @@ enum Stage {
         start: Vec<u8>,
         content_type: Option<String>,
         change: Box<Change>,
+        shown_at: Option<Url>,
     },
-    /// It is rewritten.
-    Rewriting(Box<Rewriter>),
+    /// It is rewritten, after it was moved.
+    Rewriting(Option<Box<Moved>>, Box<Rewriter>),
     /// Its charset cannot be rewritten, so it goes out as it came.
     AsItCame,
     /// It has come to its end.
@@ -91,9 +94,19 @@ impl Rewritten {
                 start: Vec::new(),
                 content_type,
                 change: Box::new(change),
+                shown_at: None,
             },
             ahead: VecDeque::new(),
         }
+    }
+
+    /// Shows it at another address than its own.
+    #[must_use]
+    pub fn at(mut self, url: Url) -> Self {
+        if let Stage::Start { shown_at, .. } = &mut self.stage {
+            *shown_at = Some(url);
+        }
+        self
     }
 
     /// Reads on until the form has come that the change is for, holding hardly more than `most` bytes. All of it can
@@ -107,10 +120,10 @@ impl Rewritten {
             match &self.stage {
                 _ if self.met_form.load(Ordering::Relaxed) => return Ok(Seen::Form),
                 Stage::Ended | Stage::AsItCame => return Ok(Seen::NoForm),
-                Stage::Start { .. } | Stage::Rewriting(_) if held > most => {
+                Stage::Start { .. } | Stage::Rewriting(..) if held > most => {
                     return Ok(Seen::NoForm);
                 }
-                Stage::Start { .. } | Stage::Rewriting(_) => {}
+                Stage::Start { .. } | Stage::Rewriting(..) => {}
             }
             let made = std::future::poll_fn(|cx| self.poll_step(cx)).await?;
             held += made.len();
@@ -163,7 +176,7 @@ impl Rewritten {
                     self.begin(&mut out);
                 }
             }
-            Stage::Rewriting(rewriter) => rewriter.write(piece, &mut out),
+            Stage::Rewriting(moved, rewriter) => write(moved, rewriter, piece, &mut out),
             Stage::AsItCame | Stage::Ended => out.extend_from_slice(piece),
         }
         out
@@ -176,19 +189,23 @@ impl Rewritten {
             start,
             content_type,
             change,
+            shown_at,
         } = stage
         else {
             self.stage = stage;
             return;
         };
-        match charset::of_page(content_type.as_deref(), &start) {
-            Some(charset) => {
-                let mut rewriter = Rewriter::new(*change, charset, Limits::DEFAULT);
-                rewriter.write(&start, out);
-                self.stage = Stage::Rewriting(Box::new(rewriter));
-            }
-            None => out.extend_from_slice(&start),
-        }
+        let Some(charset) = charset::of_page(content_type.as_deref(), &start) else {
+            out.extend_from_slice(&start);
+            return;
+        };
+        let limits = Limits::DEFAULT;
+        let mut moved = shown_at
+            .and_then(|url| Moved::new(&change.page, &url, charset, limits))
+            .map(Box::new);
+        let mut rewriter = Box::new(Rewriter::new(*change, charset, limits));
+        write(&mut moved, &mut rewriter, &start, out);
+        self.stage = Stage::Rewriting(moved, rewriter);
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, Broken> {
@@ -196,12 +213,28 @@ impl Rewritten {
         let rest = rest.map_err(|_| Broken::Packing)?;
         let mut out = self.take(&rest.unwrap_or_default());
         self.begin(&mut out);
-        if let Stage::Rewriting(rewriter) = &mut self.stage {
+        if let Stage::Rewriting(moved, rewriter) = &mut self.stage {
+            if let Some(moved) = moved {
+                let mut last = Vec::new();
+                moved.end(&mut last);
+                rewriter.write(&last, &mut out);
+            }
             rewriter.end(&mut out);
         }
         self.stage = Stage::Ended;
         Ok(out)
     }
+}
+
+/// Sends a piece through what moves it, if there is that, and what changes it.
+fn write(moved: &mut Option<Box<Moved>>, rewriter: &mut Rewriter, piece: &[u8], out: &mut Vec<u8>) {
+    let Some(moved) = moved else {
+        rewriter.write(piece, out);
+        return;
+    };
+    let mut between = Vec::new();
+    moved.write(piece, &mut between);
+    rewriter.write(&between, out);
 }
 
 impl Body for Rewritten {

@@ -855,3 +855,33 @@ async fn stopping_behind_a_proxy() -> App {
     app.backend.at("/contact", Script::page(200, PAGE));
     app
 }
+
+#[tokio::test]
+async fn relative_addresses_of_the_page_mean_what_they_meant() {
+    let app = stopping(RULES).await;
+    let page = "<!doctype html><html><head><link rel=\"stylesheet\" href=\"site.css\"></head><body>\
+        <a href=\"#form\">To the form</a><form method=\"post\" action=\"contact/send\"><input name=\"age\"></form></body></html>";
+    app.backend.at("/contact", Script::page(200, page));
+    let html = submit(&app).send().await.text();
+    for part in [
+        "<head><base href=\"/contact\"><link",
+        "<a href=\"/contact/send#form\">",
+        "action=\"contact/send\"",
+        "Too young.",
+        "value=\"3\"",
+    ] {
+        assert!(html.contains(part), "{part} in {html}");
+    }
+    let html = app
+        .post("/contact/send")
+        .page()
+        .header("referer", "http://forms.example.org/contact?step=2&x")
+        .form(BODY)
+        .send()
+        .await
+        .text();
+    assert!(
+        html.contains("<base href=\"/contact?step=2&amp;x\">"),
+        "{html}"
+    );
+}

@@ -1,0 +1,291 @@
+//! A page that is shown at another address than its own: a stopped form stands where it was sent to. Owns making its
+//! relative addresses mean what they meant, by a `<base>` at the top of its head, and links within the page stay
+//! within it. A page with a `<base>` of its own is left as it is, and so is one in the same folder.
+//!
+//! An action that is not written is the page's address as the browser knows it: a form without one is sent to where it
+//! is shown, whatever the base.
+
+use std::fmt;
+
+use encoding_rs::Encoding;
+use lol_html::AsciiCompatibleEncoding;
+use lol_html::OutputSink;
+use lol_html::Settings;
+use lol_html::element;
+use lol_html::html_content::ContentType;
+use lol_html::send::Element;
+use lol_html::send::HtmlRewriter;
+use url::Url;
+
+use crate::page::attributes;
+use crate::page::outlet::HoleId;
+use crate::page::outlet::Outlet;
+use crate::page::rewrite;
+use crate::page::rewrite::Limits;
+use crate::page::shared::Shared;
+
+/// A page on its way to another address.
+pub struct Moved {
+    /// `None` once something went wrong.
+    html: Option<HtmlRewriter<'static, Sink>>,
+    shared: Shared<State>,
+}
+
+impl fmt::Debug for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Moved")
+            .field("gave_up", &self.html.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Sink(Shared<State>);
+
+impl OutputSink for Sink {
+    fn handle_chunk(&mut self, chunk: &[u8]) {
+        self.0.with(|state| state.put(chunk));
+    }
+}
+
+/// What addresses in the page are relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// It is not known yet.
+    Open,
+    /// The page's own `<base>`.
+    Own,
+    /// The one that was put in.
+    Given,
+}
+
+struct State {
+    outlet: Outlet,
+    limit: usize,
+    base: Base,
+    /// The top of the head, until it is known whether the page has a base of its own.
+    top: Option<HoleId>,
+    /// The tag to put in.
+    tag: String,
+    /// The address at which the page is shown.
+    here: String,
+}
+
+impl Moved {
+    /// Moves a page in this charset; `None` if its addresses mean the same at `shown_at`.
+    #[must_use]
+    pub fn new(
+        page: &Url,
+        shown_at: &Url,
+        charset: &'static Encoding,
+        limits: Limits,
+    ) -> Option<Self> {
+        if folder(page) == folder(shown_at) && page.origin() == shown_at.origin() {
+            return None;
+        }
+        let charset = AsciiCompatibleEncoding::new(charset)?;
+        let shared = Shared::new(State {
+            outlet: Outlet::default(),
+            limit: limits.held,
+            base: Base::Open,
+            top: None,
+            tag: format!("<base href=\"{}\">", quoted(&target(page))),
+            here: quoted(&target(shown_at)),
+        });
+        let settings = Settings::new_send()
+            .with_encoding(charset)
+            .with_adjust_charset_on_meta_tag(false)
+            .with_strict(false)
+            .with_memory_settings(
+                rewrite::memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true),
+            )
+            .append_element_content_handler(element!("head", shared.handler(State::head)))
+            .append_element_content_handler(element!("base", shared.handler(State::base)))
+            .append_element_content_handler(element!(
+                "link, script, style, img, form, body",
+                shared.handler(State::begins)
+            ))
+            .append_element_content_handler(element!(
+                "a[href^='#'], area[href^='#']",
+                shared.handler(State::link)
+            ));
+        Some(Self {
+            html: Some(HtmlRewriter::new(settings, Sink(shared.clone()))),
+            shared,
+        })
+    }
+
+    /// Takes the next bytes of the page, and adds to `out` what may go on.
+    pub fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        match &mut self.html {
+            // What was received and not yet put out is put out by lol_html itself when it fails.
+            Some(html) => {
+                if html.write(chunk).is_err() {
+                    self.html = None;
+                    self.shared.with(State::settle);
+                }
+            }
+            None => self.shared.with(|state| state.put(chunk)),
+        }
+        self.shared.with(|state| state.outlet.take(out));
+    }
+
+    /// Says that the page is complete, and adds to `out` all that is left.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(html) = self.html.take() {
+            // An error here has put everything out before.
+            let _ = html.end();
+        }
+        self.shared.with(|state| {
+            state.settle();
+            state.outlet.take(out);
+        });
+    }
+}
+
+impl State {
+    fn put(&mut self, chunk: &[u8]) {
+        self.outlet.put(chunk);
+        if self.outlet.held() > self.limit {
+            self.settle();
+        }
+    }
+
+    /// It is not waited for a base of the page's own any longer.
+    fn settle(&mut self) {
+        if let Some(top) = self.top.take() {
+            self.base = Base::Given;
+            self.outlet.fill(top, self.tag.clone().into_bytes());
+        }
+        self.outlet.close();
+    }
+
+    fn head(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
+        if self.base != Base::Open || self.top.is_some() {
+            return;
+        }
+        shared.behind(element, |state| {
+            state.top = Some(state.outlet.open(0));
+        });
+        shared.at_end(element, |state, _| state.settle());
+    }
+
+    fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
+        if self.base == Base::Open && attributes::get(element, "href").is_some() {
+            self.base = Base::Own;
+            if let Some(top) = self.top.take() {
+                self.outlet.fill(top, Vec::new());
+            }
+        }
+    }
+
+    /// Something begins that has addresses in it: a head that is not written has begun before.
+    fn begins(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
+        if element.tag_name() == "body" {
+            self.settle();
+        }
+        if self.base == Base::Open && self.top.is_none() {
+            self.base = Base::Given;
+            if element.tag_name() == "body" {
+                element.prepend(&self.tag, ContentType::Html);
+            } else {
+                element.before(&self.tag, ContentType::Html);
+            }
+        }
+    }
+
+    fn link(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
+        if self.base == Base::Own {
+            return;
+        }
+        if let Some(fragment) = element.get_attribute("href") {
+            // As it is written: only what stands before it is new.
+            let _ = element.set_attribute("href", &format!("{}{fragment}", self.here));
+        }
+    }
+}
+
+/// The path up to its last slash.
+fn folder(url: &Url) -> &str {
+    let path = url.path();
+    path.rfind('/').map_or(path, |at| &path[..at])
+}
+
+fn target(url: &Url) -> String {
+    let query = url.query().map(|query| format!("?{query}"));
+    format!("{}{}", url.path(), query.unwrap_or_default())
+}
+
+/// As it is written in an attribute.
+fn quoted(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(from: &str, to: &str, page: &str) -> String {
+        let url =
+            |target: &str| Url::parse(&format!("https://example.org{target}")).expect("a URL");
+        let limits = Limits::DEFAULT;
+        let moved = Moved::new(&url(from), &url(to), encoding_rs::UTF_8, limits);
+        let Some(mut moved) = moved else {
+            return page.to_owned();
+        };
+        let mut out = Vec::new();
+        for byte in page.as_bytes() {
+            moved.write(&[*byte], &mut out);
+        }
+        moved.end(&mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn addresses_mean_what_they_meant() {
+        let page = "<html><head><link href=a.css></head><body><a href=\"#main\">x</a><a href=b>y</a></body></html>";
+        assert_eq!(
+            moved("/contact?a=1&b=2", "/contact/send", page),
+            "<html><head><base href=\"/contact?a=1&amp;b=2\"><link href=a.css></head><body>\
+             <a href=\"/contact/send#main\">x</a><a href=b>y</a></body></html>"
+        );
+        assert_eq!(
+            moved("/contact", "/send?x=1", page),
+            page,
+            "the same folder"
+        );
+    }
+
+    #[test]
+    fn a_base_of_its_own_stays_the_only_one() {
+        for page in [
+            "<head><link href=a><base href=\"/x/\"></head><a href=\"#a\">x</a>",
+            "<base href=\"/x/\"><a href=\"#a\">x</a>",
+        ] {
+            assert_eq!(moved("/a/b", "/c", page), page);
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_not_written_begins_all_the_same() {
+        let base = "<base href=\"/a/b\">";
+        for (page, at) in [
+            ("<!doctype html><title>x</title><link href=a><p>y", "<link"),
+            ("<title>x</title><body class=y><img src=a>", "<img"),
+            ("<p>x<form action=y></form>", "<form"),
+        ] {
+            let expected = page.replacen(at, &format!("{base}{at}"), 1);
+            assert_eq!(moved("/a/b", "/c", page), expected);
+        }
+        assert_eq!(moved("/a/b", "/c", "<p>x"), "<p>x");
+    }
+
+    #[test]
+    fn a_head_without_end_is_not_waited_for() {
+        let page = format!("<head>{}", "<meta name=x>".repeat(50_000));
+        let out = moved("/a/b", "/c", &page);
+        assert_eq!(
+            out,
+            page.replacen("<head>", "<head><base href=\"/a/b\">", 1)
+        );
+    }
+}
