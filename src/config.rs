@@ -231,6 +231,11 @@ static LIMITS: Shape = Shape {
             "The most connections at a time. Default: 10000.",
         ),
         key(
+            "submissions",
+            Kind::Count,
+            "The most submissions of one form under way at a time. Default: 1000.",
+        ),
+        key(
             "drain",
             Kind::Duration,
             "How long what is under way may take at the end. Default: 30s.",
@@ -357,6 +362,8 @@ pub struct Config {
     pub limits: Limits,
     /// What submissions may hold.
     pub intake: Intake,
+    /// How many of one form there may be.
+    pub submissions: usize,
     /// To take a connection.
     pub backend_connect: Duration,
     /// To answer, and how connections are kept.
@@ -400,6 +407,7 @@ impl Default for Config {
                     folder: env::temp_dir(),
                 },
             },
+            submissions: 1000,
             backend_connect: Duration::from_secs(2),
             backend_pool: pool::Settings::default(),
             pages: Pages::default(),
@@ -646,6 +654,7 @@ impl Config {
         set(&mut self.limits.headers, count("headers"));
         set(&mut self.limits.idle, time("idle"));
         set(&mut self.limits.connections, count("connections"));
+        set(&mut self.submissions, count("submissions"));
         set(&mut self.limits.drain, time("drain"));
         if self.limits.headers > 100 {
             table.complain(
@@ -678,6 +687,13 @@ impl Config {
                 "connections",
                 "without a connection nobody can be served",
                 "write for example 10000",
+            );
+        }
+        if self.submissions == 0 {
+            table.complain(
+                "submissions",
+                "without a place nobody can submit anything",
+                "write for example 1000",
             );
         }
     }
@@ -760,6 +776,7 @@ impl Config {
             project: self.project.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             intake: self.intake.clone(),
+            submissions: self.submissions,
             body_pause: self.limits.body_pause,
             pages: self.pages,
             reach: Reach {
@@ -837,6 +854,7 @@ impl Config {
             ("limits.headers", limits.headers.to_string()),
             ("limits.idle", time(limits.idle)),
             ("limits.connections", limits.connections.to_string()),
+            ("limits.submissions", self.submissions.to_string()),
             ("limits.drain", time(limits.drain)),
             ("backend_timeouts.connect", time(self.backend_connect)),
             (

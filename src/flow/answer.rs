@@ -60,6 +60,9 @@ impl Outcome {
     }
 }
 
+/// When to try again where there was no place: many of those under way have ended by then.
+const CROWDED: Duration = Duration::from_secs(5);
+
 /// What the person gets.
 #[derive(Debug)]
 pub enum Answer {
@@ -213,6 +216,17 @@ impl Said {
         let mut said = Self::new(Outcome::Unavailable, 503, Word::Unavailable).with(decision);
         said.statement = Some(Word::NothingSaved);
         said.retry_after = Some(retry_after);
+        said
+    }
+
+    /// 503: too many submissions of the form are under way, so that nobody was asked about this one.
+    #[must_use]
+    pub fn crowded(limit: &'static str) -> Self {
+        let said = Self::new(Outcome::Unavailable, 503, Word::Unavailable);
+        let mut said = said.error(Word::CheckFailed);
+        said.statement = Some(Word::NothingSaved);
+        said.retry_after = Some(CROWDED);
+        said.limit = Some(limit);
         said
     }
 

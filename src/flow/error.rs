@@ -23,6 +23,9 @@ pub enum FlowError {
     /// A submission of a form is no good.
     #[error("{0}")]
     Refused(Rejected, Box<Left>),
+    /// Too many submissions of the form are under way; the name of the limit.
+    #[error("over {0}: too many submissions of the form are under way")]
+    Crowded(&'static str, Box<Left>),
     /// A form's route on a host that nobody named.
     #[error("a form's route was asked for on a host that no rule file names")]
     Misdirected,
@@ -85,6 +88,11 @@ impl FlowError {
                 tracing::info!(target: "formgate::flow", request_id, form = left.form.id, status = rejected.status, limit = rejected.limit,
                     "rejected: {rejected}");
                 left.behind(Said::rejected(rejected))
+            }
+            Self::Crowded(limit, left) => {
+                tracing::warn!(target: "formgate::flow", request_id, form = left.form.id, status = 503, limit,
+                    "not taken: too many submissions of the form are under way");
+                left.behind(Said::crowded(limit))
             }
             Self::Misdirected => {
                 let text = "This form is not served on this host. (For whoever runs the site: name the host in `hosts` of \

@@ -16,6 +16,7 @@ pub mod lookalike;
 pub mod meant;
 pub mod own_file;
 pub mod person;
+pub mod places;
 pub mod present;
 pub mod respond;
 mod script;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How much of a submission is taken in.
     pub intake: Intake,
+    /// How many submissions of one form may be under way, where its rule file does not say.
+    pub submissions: usize,
     /// The longest pause in a body.
     pub body_pause: Duration,
     /// How forms' pages are dealt with.

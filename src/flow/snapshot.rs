@@ -2,6 +2,7 @@
 //! making the next one from the one before, so that connections and breakers survive a reload.
 
 use crate::backend::Backends;
+use crate::flow::places::Places;
 use crate::hooks::target::Targets;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub targets: Targets,
     /// The backends.
     pub backends: Backends,
+    /// The places for submissions.
+    pub places: Places,
 }
 
 /// How the gateway reaches others.
@@ -42,6 +45,7 @@ impl Snapshot {
         let targets = before.map_or(&none, |before| &before.targets);
         let backends = before.map(|before| &before.backends);
         Self {
+            places: Places::prepare(&book, before.map(|before| &before.places)),
             targets: Targets::prepare(&book, &reach.to_hooks, &reach.hook_pool, targets),
             backends: Backends::prepare(
                 &book,

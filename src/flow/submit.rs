@@ -238,6 +238,12 @@ async fn go_on(
     if let Err(rejected) = lookalike::check(&route, &submission) {
         return Err(FlowError::Refused(rejected, Box::new(left)));
     }
+    // Only now, so that whoever is slow to send takes nobody's place, and what was typed can be shown again.
+    let places = &visitor.snapshot.places;
+    let _turn = match places.take(&route.form, gate.settings.submissions) {
+        Ok(turn) => turn,
+        Err(limit) => return Err(FlowError::Crowded(limit, Box::new(left))),
+    };
     let _place = visitor.place;
     journal::arrived(&submission, &route.id, &visitor.request_id);
     let known = person::known(&gate, &visitor.request_id, visitor.address);

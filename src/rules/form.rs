@@ -102,6 +102,7 @@ pub struct FormTable {
     languages: Vec<Lang>,
     /// The time for all hooks of one event.
     pub budget: Option<Duration>,
+    at_once: Option<usize>,
 }
 
 /// Proofs by which a request is API traffic.
@@ -194,6 +195,8 @@ pub struct Form {
     pub on_conflict: OnConflict,
     /// The time for all hooks of one event.
     pub budget: Duration,
+    /// How many of its submissions may be under way, if the rule file says.
+    pub at_once: Option<usize>,
     /// Where `user_info` comes from.
     pub user_info: Vec<(String, UserSource)>,
     /// Whether letter case does not count: not in paths, and not in the names of fields.
@@ -279,6 +282,7 @@ impl FormTable {
             on_conflict: table.word("on_conflict", &OnConflict::WORDS),
             languages: languages(table),
             budget: table.duration("budget").map(|placed| placed.value),
+            at_once: at_once(table),
         }
     }
 }
@@ -290,6 +294,18 @@ fn parsed<T>(
 ) -> Option<T> {
     let text = table.text(name)?;
     table.parsed(&text, read).map(|placed| placed.value)
+}
+
+/// How many may be under way at a time.
+#[must_use]
+pub fn at_once(table: &Table<'_>) -> Option<usize> {
+    let placed = table.count("at_once")?;
+    if placed.value == 0 {
+        let mend = "leave it out, or write at least 1";
+        table.complain("at_once", "with `at_once = 0` there is never a place", mend);
+        return None;
+    }
+    Some(usize::try_from(placed.value).unwrap_or(usize::MAX))
 }
 
 fn id(table: &Table<'_>) -> Option<Placed<String>> {
@@ -519,6 +535,7 @@ impl Form {
             error_body: own.error_body.clone().or_else(|| all.error_body.clone()),
             on_conflict: own.on_conflict.or(all.on_conflict).unwrap_or_default(),
             budget: own.budget.or(all.budget).unwrap_or(DEFAULT_BUDGET),
+            at_once: own.at_once.or(all.at_once),
             user_info: user_info(&all_part.user_info, &part.user_info),
             words: words((own, part), (all, all_part)),
             case_insensitive: own

@@ -196,6 +196,11 @@ pub static FORM: Shape = Shape {
             Kind::Duration,
             "The time for all hooks of one event together. Default: 8s.",
         ),
+        key(
+            "at_once",
+            Kind::Count,
+            "The most submissions of this form under way at a time. Default: `limits.submissions`.",
+        ),
     ],
 };
 

@@ -8,6 +8,7 @@ mod api;
 mod backend_faults;
 mod chain;
 mod crowd;
+mod crowding;
 mod drain;
 mod early;
 mod evasions;
