@@ -63,3 +63,8 @@ fn formgate_js() {
 fn types() {
     run("types.test.mjs");
 }
+
+#[test]
+fn frontends() {
+    run("frontends.test.mjs");
+}

@@ -28,12 +28,13 @@ pub(in crate::flow) fn json(said: &Said, status: u16) -> Map<String, Value> {
     let mut json: Map<String, Value> =
         serde_json::from_slice(&said.to_text(status)).unwrap_or_default();
     json.insert("texts".to_owned(), json!(texts));
-    if !said.changed.is_empty() {
+    if !said.changed.is_empty() || !said.suggestions.is_empty() {
         // With the slots left open: the page knows what people call the field.
         let open = [("field", "{field}"), ("value", "{value}")];
         let words = json!({
             "changed": tongue.fill(Word::FieldChanged, &open),
             "emptied": tongue.fill(Word::FieldEmptied, &open),
+            "use": tongue.fill(Word::UseValue, &open),
         });
         json.insert("words".to_owned(), words);
     }
@@ -55,6 +56,7 @@ pub(in crate::flow) fn told_redirect(
         None => Map::from_iter([
             ("outcome".to_owned(), json!("accepted")),
             ("submitted".to_owned(), Value::Null),
+            ("texts".to_owned(), json!([])),
         ]),
     };
     json.insert("redirect".to_owned(), location.into());

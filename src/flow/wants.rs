@@ -1,5 +1,6 @@
 //! Which form of answer a client gets, and in which language (protocol §6). Owns the reading of `accept`,
-//! `formgate-script`, `hx-request` and `accept-language`; settled once per request, before anything can go wrong.
+//! `accept-language` and the headers by which formgate.js, htmx and Unpoly are known; settled once per request, before
+//! anything can go wrong.
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -40,6 +41,10 @@ static HX_WHOLE: [HeaderName; 2] = [
     HeaderName::from_static("hx-boosted"),
     HeaderName::from_static("hx-history-restore-request"),
 ];
+/// Set by htmx since version 4.
+static HX_REQUEST_TYPE: HeaderName = HeaderName::from_static("hx-request-type");
+/// Set by Unpoly, which picks what it needs out of a page, and whose `accept` names no type.
+static X_UP_VERSION: HeaderName = HeaderName::from_static("x-up-version");
 
 impl Wants {
     /// Reads a request's headers.
@@ -61,7 +66,11 @@ impl Medium {
         }
         if says(&HX_REQUEST, "true") {
             let whole = HX_WHOLE.iter().any(|name| says(name, "true"));
+            let whole = whole || says(&HX_REQUEST_TYPE, "full");
             return if whole { Self::Page } else { Self::Fragment };
+        }
+        if headers.contains_key(&X_UP_VERSION) {
+            return Self::Page;
         }
         let mut accepts = headers
             .get_all(header::ACCEPT)
@@ -114,13 +123,32 @@ mod tests {
             assert_eq!(Wants::of(&headers).medium, medium, "{accept}");
         }
         assert_eq!(Wants::of(&HeaderMap::new()), Wants::default());
-        let mut htmx =
-            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html"))]);
-        htmx.insert("hx-request", HeaderValue::from_static("true"));
-        assert_eq!(Wants::of(&htmx).medium, Medium::Fragment);
-        htmx.insert("hx-boosted", HeaderValue::from_static("true"));
-        assert_eq!(Wants::of(&htmx).medium, Medium::Page);
-        htmx.insert("formgate-script", HeaderValue::from_static("1"));
-        assert_eq!(Wants::of(&htmx).medium, Medium::Script);
+    }
+
+    #[test]
+    fn the_libraries_of_pages_are_known_by_their_headers() {
+        for (names, medium) in [
+            (&["hx-request: true"] as &[&str], Medium::Fragment),
+            (&["hx-request: false"], Medium::Json),
+            (&["hx-request: true", "hx-boosted: true"], Medium::Page),
+            (&["hx-request: true", "hx-request-type: full"], Medium::Page),
+            (
+                &["hx-request: true", "hx-request-type: partial"],
+                Medium::Fragment,
+            ),
+            (&["x-up-version: 3.14.3"], Medium::Page),
+            (&["formgate-script: 1", "hx-request: true"], Medium::Script),
+        ] {
+            let headers = names.iter().map(|line| {
+                let (name, value) = line.split_once(": ").expect("a header");
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            let mut headers = HeaderMap::from_iter(headers);
+            headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+            assert_eq!(Wants::of(&headers).medium, medium, "{names:?}");
+        }
     }
 }

@@ -235,6 +235,13 @@ words! {
         "Le champ «\u{a0}{field}\u{a0}» a été vidé."
         "«{field}» se ha vaciado."
     }
+    /// A value that is offered for a field, on a button.
+    UseValue = "use_value" ["value"] {
+        "Use {value}"
+        "{value} übernehmen"
+        "Utiliser {value}"
+        "Usar {value}"
+    }
 
     /// The way back, on a page that stands for itself.
     GoBack = "go_back" {

@@ -10,8 +10,8 @@ export interface Answer {
   messages?: { msg: string; msg_type: string; field: string | null }[];
   /** All that is to be shown, ready-made: the messages that are about no field, and what became of the submission. */
   texts?: string[];
-  /** Sentences about changed fields, with `{field}` and `{value}` in them. */
-  words?: { changed: string; emptied: string };
+  /** Sentences about changed and suggested fields, with `{field}` and `{value}` in them. */
+  words?: { changed: string; emptied: string; use: string };
   /** Field and what is wrong with it. */
   errors?: Record<string, string>;
   focus_on?: string | null;

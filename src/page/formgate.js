@@ -3,12 +3,12 @@
 // browser would is left to the browser, so a form works the same without it. It is served without its comments and
 // its indentation: a comment has lines of its own, and no text goes over several lines.
 
-// What it has to say itself, as `src/model/words.rs` says it: saved, not accepted, no answer, take a suggestion.
+// What it has to say itself, as `src/model/words.rs` says it: saved, not accepted, no answer.
 const WORDS = {
-  en: ["The form was submitted.", "The form was not accepted.", "It is not known whether the form was submitted. Please check before you send it again.", "Use $"],
-  de: ["Das Formular wurde übermittelt.", "Das Formular wurde nicht angenommen.", "Es ist nicht bekannt, ob das Formular übermittelt wurde. Bitte prüfen Sie das, bevor Sie es noch einmal senden.", "$ übernehmen"],
-  fr: ["Le formulaire a été transmis.", "Le formulaire n’a pas été accepté.", "On ne sait pas si le formulaire a été transmis. Veuillez vérifier avant de l’envoyer à nouveau.", "Utiliser $"],
-  es: ["El formulario se ha enviado.", "El formulario no se ha aceptado.", "No se sabe si el formulario se ha enviado. Compruébelo antes de volver a enviarlo.", "Usar $"],
+  en: ["The form was submitted.", "The form was not accepted.", "It is not known whether the form was submitted. Please check before you send it again."],
+  de: ["Das Formular wurde übermittelt.", "Das Formular wurde nicht angenommen.", "Es ist nicht bekannt, ob das Formular übermittelt wurde. Bitte prüfen Sie das, bevor Sie es noch einmal senden."],
+  fr: ["Le formulaire a été transmis.", "Le formulaire n’a pas été accepté.", "On ne sait pas si le formulaire a été transmis. Veuillez vérifier avant de l’envoyer à nouveau."],
+  es: ["El formulario se ha enviado.", "El formulario no se ha aceptado.", "No se sabe si el formulario se ha enviado. Compruébelo antes de volver a enviarlo."],
 };
 const word = (which) => (WORDS[document.documentElement.lang.slice(0, 2)] ?? WORDS.en)[which];
 
@@ -41,20 +41,22 @@ function region(root) {
   return place;
 }
 
-const label = (root, name) => named(root, name)[0]?.labels[0]?.textContent.trim() || name;
-
-// Says what a field was changed to, in the gateway's words if it sent them along.
-function change(root, { words }, name, value) {
-  const text = value === null ? words?.emptied : words?.changed;
-  return (text ?? "{field} → {value}").replace("{field}", () => label(root, name)).replace("{value}", () => value);
+// What people call a field; of several choices, what they call all of them.
+function label(root, name) {
+  const [first, more] = named(root, name);
+  return ((more && first.closest("fieldset")?.querySelector("legend")) || first?.labels[0])?.textContent.trim() || name;
 }
+
+// What the gateway says about a changed field, or a suggestion, if it sent the words along.
+const phrase = (root, { words }, name, value, which = value === null ? "emptied" : "changed") =>
+  (words?.[which] ?? "{value}").replace("{field}", () => label(root, name)).replace("{value}", () => value);
 
 // Puts the message of an answer there: all that is said, and every error, also of fields that the page does not have.
 function say(root, answer) {
   const kind = answer.msg_type ?? "information";
   const texts = answer.texts ?? [answer.msg ?? answer.title ?? ""];
   const lines = each(answer.errors, (name, text) => [make("strong", "", label(root, name)), ": " + text]);
-  lines.push(...each(answer.changed, (name, value) => [change(root, answer, name, value)]));
+  lines.push(...each(answer.changed, (name, value) => [phrase(root, answer, name, value)]));
   const place = region(root);
   place.className = "formgate-message formgate-" + kind;
   set(place, "role", kind === "error" ? "alert" : "status");
@@ -114,10 +116,10 @@ export function show(form, answer) {
   each(answer.errors, (name, text) => note(form, name, "error", text));
   each(answer.changed, (name, value) => {
     fill(form, name, value);
-    note(form, name, "changed", change(form, answer, name, value));
+    note(form, name, "changed", phrase(form, answer, name, value));
   });
   each(answer.suggestions, (name, value) => {
-    const take = make("button", "formgate-take", word(3).replace("$", () => value));
+    const take = make("button", "formgate-take", phrase(form, answer, name, value, "use"));
     take.type = "button";
     take.onclick = () => {
       const [first] = named(form, name);
@@ -196,9 +198,8 @@ const upload = (form, url, headers, body) =>
 async function heard(response) {
   const reply = response.headers.get("formgate-reply");
   if (reply) return JSON.parse(reply);
-  if (!/json/.test(response.headers.get("content-type"))) return;
-  const json = await response.clone().json();
-  if (json?.outcome && "submitted" in json) return json;
+  const json = /json/.test(response.headers.get("content-type")) && (await response.clone().json().catch(() => 0));
+  if (json?.outcome && json.texts) return json;
 }
 
 // The forms whose next try is the browser's own.

@@ -265,7 +265,7 @@ test("several errors: each beside its field, and those of fields that are not th
   const { page, close } = await open();
   await page.click("button >> text=Send");
   const text = await (await message(page, "error")).innerText();
-  for (const part of ["Not yet.", "Swim: Choose one.", "other: Missing.", "Text: Too short."]) assert(text.includes(part), text);
+  for (const part of ["Not yet.", "Activities: Choose one.", "other: Missing.", "Text: Too short."]) assert(text.includes(part), text);
   assert.equal(await description(page, "do"), "Choose one.");
   assert.equal(await page.locator("fieldset > .formgate-field-error").innerText(), "Choose one.");
   assert.equal(await page.locator(".formgate-field-error").count(), 2);
