@@ -23,7 +23,7 @@ pub enum Medium {
     /// JSON: `accept` does not name `text/html`.
     #[default]
     Json,
-    /// JSON for formgate.js: see [`mod@crate::flow::script`].
+    /// JSON for formgate.js: see `flow::script`.
     Script,
     /// A fragment of HTML: htmx.
     Fragment,

@@ -67,7 +67,8 @@ impl Outlet {
 
     /// Fills a hole; one that was filled before is left as it is.
     pub(in crate::page) fn fill(&mut self, id: HoleId, bytes: Vec<u8>) {
-        let hole = self.holes.iter_mut().find(|hole| hole.id == id);
+        // Nearly always it is one of the last.
+        let hole = self.holes.iter_mut().rev().find(|hole| hole.id == id);
         if let Some(hole) = hole.filter(|hole| hole.fill.is_none()) {
             hole.fill = Some(bytes);
             self.move_on();
