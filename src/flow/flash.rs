@@ -152,7 +152,8 @@ fn text(said: &Said, for_fragments: bool) -> String {
     let mut whole = Writing {
         messages: messages.into_iter().cloned().collect(),
         changed: said.changed.clone(),
-        submitted: said.submitted,
+        // Where a form is only opened, there is nothing to be said about that.
+        submitted: said.submitted.filter(|_| said.opens.is_none()),
         for_fragments,
     };
     if whole.fits() {

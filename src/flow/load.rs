@@ -112,6 +112,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
         said.form = Some(Arc::clone(&route.form));
         said.cookies = page.cookies();
+        said.opens = Some(Box::new(route));
         return Ok(Answer::Own(Box::new(said)));
     }
     let whole = !decision.is_silent() && viewer.sees_pages();

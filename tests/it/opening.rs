@@ -328,3 +328,23 @@ async fn a_message_that_came_along_stands_at_its_field() {
         "{html}"
     );
 }
+
+#[tokio::test]
+async fn a_redirect_says_why_where_it_leads() {
+    let app = start(RULES).await;
+    app.hooks.reply(
+        &json!({"redirect": "/closed", "msg": "Closed until Monday.", "msg_type": "warning"}),
+    );
+    let sent = open(&app).send().await;
+    let cookie = sent.header("set-cookie").expect("a cookie");
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    app.backend
+        .at("/closed", Script::page(200, "<main><h1>Closed</h1></main>"));
+    let closed = app.get("/closed").page().header("cookie", &cookie);
+    let html = closed.send().await.text();
+    assert!(html.contains("Closed until Monday."), "{html}");
+    assert!(
+        !html.contains("submitted"),
+        "nobody submitted anything: {html}"
+    );
+}
