@@ -7,6 +7,7 @@ use crate::support::app;
 use crate::support::client::Answer;
 use crate::support::client::Ask;
 use crate::support::peer::Script;
+use crate::support::within;
 
 const RULES: &str = r#"
 [form]
@@ -290,4 +291,41 @@ async fn a_form_that_nothing_is_said_about_opens_as_it_is() {
     let asked = app.backend.only();
     assert_eq!(asked.header("if-none-match"), Some("\"2\""));
     assert_eq!(asked.header("accept-encoding"), Some("gzip"));
+}
+
+#[tokio::test]
+async fn a_person_who_does_not_read_holds_up_the_page() {
+    const SENT: usize = 100 << 20;
+    let app = quiet().await;
+    app.hooks.reply_at("/check", &changes());
+    let (written, mut seen) = tokio::sync::watch::channel(0);
+    app.backend.always(Script::custom(move |_, mut wire| {
+        use tokio::io::AsyncWriteExt;
+        let written = written.clone();
+        async move {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\n\r\n<main>";
+            wire.write(head.as_bytes()).await;
+            let block = "<p>x</p>".repeat(8 << 10);
+            let mut count = 0;
+            while count < SENT {
+                let write = wire.stream.write(block.as_bytes());
+                match tokio::time::timeout(std::time::Duration::from_millis(500), write).await {
+                    Ok(Ok(more)) => count += more,
+                    _ => break,
+                }
+            }
+            written.send_replace(count);
+        }
+    }));
+    let mut wire = app.connect().await;
+    wire.write(&submit(&app).bytes()).await;
+    wire.until("Typed").await.expect("the message");
+    let stuck = seen.wait_for(|count| *count > 0);
+    let count = *within("the backend to get stuck", stuck)
+        .await
+        .expect("a backend");
+    assert!(
+        count < 24 << 20,
+        "{count} bytes were taken from the backend"
+    );
 }
