@@ -68,3 +68,8 @@ fn types() {
 fn frontends() {
     run("frontends.test.mjs");
 }
+
+#[test]
+fn demo() {
+    run("demo.test.mjs");
+}

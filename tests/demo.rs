@@ -248,7 +248,7 @@ impl Form {
             let part = |at: usize| found.get(at).map(|part| part.as_str());
             let opening = part(1).or(part(2)).or(part(4)).expect("a tag");
             let Some(name) = attribute(opening, "name") else {
-                continue; // the box that switches the script off
+                continue; // without a name nothing is sent
             };
             let value = attribute(opening, "value").unwrap_or_default();
             match (attribute(opening, "type").as_deref(), part(3), part(5)) {
