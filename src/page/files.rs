@@ -101,7 +101,7 @@ mod tests {
             let says = |word: Word| word.text(lang).trim_end_matches('.');
             let [saved, refused, maybe] =
                 [Word::Saved, Word::NotAccepted, Word::MaybeSaved].map(says);
-            let line = format!("{lang}: [\"{saved}.\", \"{refused}.\", \"{maybe}.\", ");
+            let line = format!("{lang}: [\"{saved}.\", \"{refused}.\", \"{maybe}.\"],");
             assert!(served.contains(&line), "{line}");
         }
     }
