@@ -256,4 +256,48 @@ mod tests {
         let expected = format!("{page}{MESSAGE}");
         assert_eq!(rewritten(change(Place::Form), &page), expected);
     }
+
+    const SMALL: Limits = Limits {
+        parser: 64 * 1024,
+        held: 64 * 1024,
+    };
+
+    #[test]
+    fn a_page_beyond_the_limits_goes_out_whole_with_its_message() {
+        let form = "<form method=post action=send>";
+        let long = format!("<body><a title=\"{}\">{form}", "x".repeat(300_000));
+        let deep = format!("<body>{}{form}", "<div>".repeat(200_000));
+        for page in [long, deep] {
+            for size in [1000, 16 * 1024, page.len()] {
+                let mut rewriter = Rewriter::new(change(Place::Form), encoding_rs::UTF_8, SMALL);
+                let mut out = Vec::new();
+                for piece in page.as_bytes().chunks(size) {
+                    rewriter.write(piece, &mut out);
+                }
+                rewriter.end(&mut out);
+                let out = String::from_utf8(out).expect("text");
+                let rest = out.replacen(MESSAGE, "", 1);
+                assert!(rest == page && out.len() > page.len(), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_do_not_wait_for_the_last() {
+        let mut rewriter = Rewriter::new(change(Place::Form), encoding_rs::UTF_8, SMALL);
+        let mut out = Vec::new();
+        rewriter.write(b"<title>x</title><body>", &mut out);
+        assert_eq!(out, b"<title>x</title><body>");
+        // What comes before the form waits for it, as the message may have to stand there; but not for ever.
+        rewriter.write(b"<p>", &mut out);
+        assert!(out.ends_with(b"<body>"));
+        for _ in 0..10 {
+            rewriter.write(&[b'.'; 10_000], &mut out);
+        }
+        assert!(out.len() > 90_000);
+        rewriter.write(b"<form method=post action=send>", &mut out);
+        assert!(out.ends_with(MESSAGE.as_bytes()));
+        rewriter.write(b"<p>", &mut out);
+        assert!(out.ends_with(b"<p>"));
+    }
 }

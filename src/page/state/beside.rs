@@ -55,7 +55,11 @@ impl State {
                 }
             }
         }
-        html += &self.note_beside(element, control, shared);
+        let note = self.note_beside(element, control, shared);
+        if !html.is_empty() && !note.is_empty() {
+            html.push(' ');
+        }
+        html += &note;
         if control.is_usable(element) {
             let outlet = &mut self.outlet;
             self.focus.meet(element, control, chosen, is_wrong, outlet);
