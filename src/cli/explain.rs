@@ -319,6 +319,7 @@ fn hook(hooks: &[ChainHook], at: usize, id: &str) -> Step {
                 ),
             },
         ),
+        ("at once", out::count(hook.at_once, "call")),
         ("mode", mode(hook.mode).to_owned()),
     ];
     if let Some(others) = together(hooks, at) {

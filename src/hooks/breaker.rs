@@ -43,6 +43,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it is certain that no call may be made now.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.lock().next_try.is_some_and(|next| now < next)
+    }
+
     /// Whether a call may be made now. While the hook is left alone, one call per `retry_after` may.
     pub fn lets_through(&self, now: Instant) -> bool {
         let mut state = self.lock();
@@ -92,7 +97,8 @@ mod tests {
         breaker.note(true, start);
         assert!(breaker.lets_through(start), "one failure is no reason");
         breaker.note(true, start);
-        assert!(!breaker.lets_through(after(9)));
+        assert!(!breaker.lets_through(after(9)) && breaker.is_open(after(9)));
+        assert!(!breaker.is_open(after(10)), "which asks for nothing");
         assert!(breaker.lets_through(after(10)), "one probe");
         assert!(!breaker.lets_through(after(10)), "and only one");
         breaker.note(true, after(10));

@@ -20,6 +20,7 @@ use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
 use crate::hooks::target;
 use crate::hooks::target::Target;
+use crate::hooks::turn::Turn;
 use crate::model::call::Attempt;
 use crate::model::call::Named;
 use crate::model::call::Occasion;
@@ -170,23 +171,33 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         ));
         return Called::skipped(job);
     }
+    let timeout = target.rule.timeout;
+    // Where there is no place at once, on the heap, so that the usual call has no room for it.
+    let turn = match target.turns.now() {
+        Some(turn) => Ok(turn),
+        None => Box::pin(wait_for_turn(target, (began + timeout).min(ask.deadline))).await,
+    };
     // Asked last: where one call is let through to see whether the hook is back, it must be made.
-    if !target.breaker.lets_through(began) {
-        job.faults.push(Finding::new(
-            "breaker",
-            "the hook failed too often in a row and is left alone for a while",
-        ));
-        return Called::skipped(job);
-    }
+    let turn = turn.and_then(|turn| {
+        let lets_through = target.breaker.lets_through(Instant::now());
+        lets_through.then_some(turn).ok_or_else(left_alone)
+    });
+    let turn = match turn {
+        Ok(turn) => turn,
+        Err(finding) => {
+            job.faults.push(finding);
+            return Called::skipped(job);
+        }
+    };
     job.run = 1;
-    let mut attempted = attempt(target, ask, &mut job).await;
+    let mut attempted = attempt(target, ask, &mut job, timeout.saturating_sub(turn.waited)).await;
     if let Again::After(wait) = attempted.again
         && wait < ask.deadline.saturating_duration_since(Instant::now())
     {
         tokio::time::sleep(wait).await;
         job.run = 2;
         // On the heap, so that a call that succeeds at once has no room for it.
-        attempted = Box::pin(attempt(target, ask, &mut job)).await;
+        attempted = Box::pin(attempt(target, ask, &mut job, timeout)).await;
     }
     job.timings = Timings {
         connect: attempted.connect,
@@ -194,14 +205,30 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         total: began.elapsed(),
     };
     let called = conclude(job, attempted, ask);
-    // A hook that ran out of the event's time, and not of its own, has not failed.
-    let hurried =
-        called.job.outcome == Outcome::TimedOut && ask.deadline < began + target.rule.timeout;
+    // A hook that ran out of the event's time or of what waiting had left, and not of its own, has not failed.
+    let short = ask.deadline < began + timeout || !turn.waited.is_zero();
+    let hurried = called.job.outcome == Outcome::TimedOut && short;
     if !hurried {
         let failed = called.job.outcome.is_failure();
         target.breaker.note(failed, Instant::now());
     }
     called
+}
+
+/// Waits for a turn of a call that must be over at `end`; in vain where the hook is left alone.
+async fn wait_for_turn(target: &Target, end: Instant) -> Result<Turn<'_>, Finding> {
+    if target.breaker.is_open(Instant::now()) {
+        return Err(left_alone());
+    }
+    let turn = target.turns.wait(end).await;
+    turn.map_err(|none| Finding::new("at_once", none.to_string()))
+}
+
+fn left_alone() -> Finding {
+    Finding::new(
+        "breaker",
+        "the hook failed too often in a row and is left alone for a while",
+    )
 }
 
 /// The record of a call that has not been made yet.
@@ -267,12 +294,9 @@ fn outcome_of(reply: &Reply) -> Outcome {
     }
 }
 
-async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job) -> Attempted {
+async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job, timeout: Duration) -> Attempted {
     let began = Instant::now();
-    let allowed = target
-        .rule
-        .timeout
-        .min(ask.deadline.saturating_duration_since(began));
+    let allowed = timeout.min(ask.deadline.saturating_duration_since(began));
     let request = request(target, ask, job, allowed);
     exchange(target, ask, request, began, allowed).await
 }

@@ -1,8 +1,9 @@
 //! Asking a responder. Owns the call on the wire – its headers and signature, its time, the one safe second attempt,
-//! the breaker – and what an answer means. Order, failure policy and record keeping are left to `flow`.
+//! its turn, the breaker – and what an answer means. Order, failure policy and record keeping are left to `flow`.
 
 pub mod answer;
 pub mod breaker;
 pub mod call;
 pub mod sign;
 pub mod target;
+pub mod turn;

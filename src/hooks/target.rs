@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::hooks::breaker::Breaker;
 use crate::hooks::sign::Signer;
+use crate::hooks::turn::Turns;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::rules::hook::HookRule;
@@ -53,6 +54,8 @@ pub struct Target {
     pub signer: Signer,
     /// Whether it is left alone.
     pub breaker: Breaker,
+    /// How many calls are made at a time.
+    pub turns: Turns,
     /// Places for calls in shadow mode, which nobody waits for.
     pub shadows: Arc<Semaphore>,
 }
@@ -71,6 +74,7 @@ impl Target {
             headers: headers(rule),
             signer: Signer::new(&rule.keys),
             breaker: Breaker::new(rule.breaker),
+            turns: Turns::new(rule.at_once),
             shadows: Arc::new(Semaphore::new(SHADOWS)),
             rule: Arc::clone(rule),
         }
@@ -109,6 +113,7 @@ impl Targets {
             let mut target = Target::new(rule, pool);
             if let Some(known) = known.get(&key(rule)) {
                 target.breaker = known.breaker.carried_over(rule.breaker);
+                target.turns = known.turns.carried_over(rule.at_once);
                 target.shadows = Arc::clone(&known.shadows);
             }
             targets.push(target);

@@ -22,6 +22,7 @@ use crate::rules::condition;
 use crate::rules::error_body::ErrorBody;
 use crate::rules::fields::FieldRule;
 use crate::rules::hook::HookRule;
+use crate::rules::hook::at_once;
 use crate::rules::local::LocalRule;
 use crate::rules::person::UserSource;
 use crate::rules::place::Place;
@@ -294,18 +295,6 @@ fn parsed<T>(
 ) -> Option<T> {
     let text = table.text(name)?;
     table.parsed(&text, read).map(|placed| placed.value)
-}
-
-/// How many may be under way at a time.
-#[must_use]
-pub fn at_once(table: &Table<'_>) -> Option<usize> {
-    let placed = table.count("at_once")?;
-    if placed.value == 0 {
-        let mend = "leave it out, or write at least 1";
-        table.complain("at_once", "with `at_once = 0` there is never a place", mend);
-        return None;
-    }
-    Some(usize::try_from(placed.value).unwrap_or(usize::MAX))
 }
 
 fn id(table: &Table<'_>) -> Option<Placed<String>> {

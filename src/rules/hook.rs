@@ -25,6 +25,10 @@ use crate::source::table::to_json;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(50);
 const GREATEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Enough for some hundred calls a second at the slowest that people bear.
+const DEFAULT_AT_ONCE: usize = 256;
+/// What a count of places can hold, with much room to spare.
+const GREATEST_AT_ONCE: u64 = 1_000_000;
 
 /// A hook.
 #[derive(Debug, Clone)]
@@ -55,6 +59,8 @@ pub struct HookRule {
     pub mode: Mode,
     /// When to stop calling it.
     pub breaker: Breaker,
+    /// How many calls are made at a time.
+    pub at_once: usize,
     /// Where it was written.
     pub place: Place,
 }
@@ -215,6 +221,7 @@ impl HookRule {
             parallel: table.flag("parallel").unwrap_or(false),
             mode: table.word("mode", &modes).unwrap_or_default(),
             breaker: breaker(table),
+            at_once: at_once(table).unwrap_or(DEFAULT_AT_ONCE),
             place: Place::on(table.page(), &table.span()),
         })
     }
@@ -239,6 +246,7 @@ impl HookRule {
             parallel: false,
             mode: Mode::default(),
             breaker: Breaker::default(),
+            at_once: DEFAULT_AT_ONCE,
             place,
         })
     }
@@ -305,6 +313,21 @@ fn timeout(table: &Table<'_>) -> Duration {
         return DEFAULT_TIMEOUT;
     }
     placed.value
+}
+
+/// How many may be under way at a time, if the table says.
+#[must_use]
+pub fn at_once(table: &Table<'_>) -> Option<usize> {
+    let placed = table.count("at_once")?;
+    if !(1..=GREATEST_AT_ONCE).contains(&placed.value) {
+        table.complain(
+            "at_once",
+            "`at_once` is between 1 and 1000000",
+            "without a place there is never a turn",
+        );
+        return None;
+    }
+    usize::try_from(placed.value).ok()
 }
 
 fn breaker(table: &Table<'_>) -> Breaker {

@@ -416,6 +416,11 @@ pub static HOOK: Shape = Shape {
             "Call it together with the parallel hooks next to it. Default: false.",
         ),
         key(
+            "at_once",
+            Kind::Count,
+            "The most calls of this hook under way at a time; 256 more wait for their turn. Default: 256.",
+        ),
+        key(
             "mode",
             Kind::Word(&["enforce", "shadow", "off"]),
             "shadow: called and recorded, its reply not applied. Default: enforce.",

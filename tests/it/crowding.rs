@@ -1,7 +1,10 @@
 //! More at a time than there is room for: what is too much is turned away at once and truthfully, what is under way
 //! finishes, and whoever comes after it finds a place again.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::support::App;
@@ -9,6 +12,7 @@ use crate::support::app;
 use crate::support::client::Wire;
 use crate::support::peer::Script;
 use crate::support::site;
+use crate::support::within;
 
 const CONTACT: &str = r#"
 [form]
@@ -174,4 +178,116 @@ async fn who_is_slow_takes_no_place_and_who_has_gone_keeps_it_to_the_end() {
     go.send_replace(true);
     finish(wires).await;
     assert_eq!(app.backend.wait_for(2).await.len(), 2);
+}
+
+/// A form whose hook takes one call at a time; it says more.
+fn one_at_a_time(more: &str) -> String {
+    format!(
+        "[form]\nsubmit = \"POST /contact\"\nbudget = \"30s\"\n[[hook]]\non = \"preprocess\"\nurl = \"HOOK/check\"\nat_once = 1\n{more}\n"
+    )
+}
+
+/// A script that answers one call each time it is told to.
+fn one_by_one() -> (Arc<Semaphore>, Script) {
+    let told = Arc::new(Semaphore::new(0));
+    let listening = Arc::clone(&told);
+    let script = Script::custom(move |_, mut wire| {
+        let told = Arc::clone(&listening);
+        async move {
+            told.acquire().await.expect("open").forget();
+            wire.write(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    });
+    (told, script)
+}
+
+#[tokio::test]
+async fn calls_of_a_hook_wait_for_their_turn() {
+    let app = app(&one_at_a_time("timeout = \"20s\"")).await;
+    let (told, script) = one_by_one();
+    app.hooks.always(script);
+    let mut wires = under_way(&app, "/contact", 1).await;
+    for number in 1..4 {
+        let mut wire = app.connect().await;
+        let body = format!("number={number}");
+        wire.write(&app.post("/contact").form(&body).bytes()).await;
+        wires.push(wire);
+    }
+    // Whoever asks something else now is answered after the three have been read, and none of them was called.
+    assert_eq!(app.get("/other").send().await.status, 200);
+    for made in 1..=4 {
+        assert_eq!(app.hooks.wait_for(made).await.len(), made);
+        told.add_permits(1);
+    }
+    finish(wires).await;
+    // Waiting took its part of the time that the responder is told it has.
+    let calls = app.hooks.received();
+    let left = calls.iter().map(|call| {
+        let left = call.header("formgate-timeout-ms").expect("a time");
+        left.parse::<u64>().expect("a number")
+    });
+    let left: Vec<u64> = left.collect();
+    assert_eq!(left[0], 20_000);
+    assert!(left[1..].iter().all(|left| *left < 20_000), "{left:?}");
+    let jobs = app.log.jobs();
+    assert!(jobs.iter().all(|job| job["outcome"] == "continued"));
+}
+
+#[tokio::test]
+async fn what_has_no_turn_in_time_is_decided_by_on_failure() {
+    for (on_failure, status, let_through) in [("stop", 503, false), ("continue", 200, true)] {
+        let app = app(&one_at_a_time("timeout = \"20s\"")).await;
+        let (told, script) = one_by_one();
+        app.hooks.always(script);
+        let mut first = under_way(&app, "/contact", 1).await;
+        let rest = format!("timeout = \"200ms\"\non_failure = \"{on_failure}\"");
+        app.reload(&one_at_a_time(&rest));
+        let answer = app.post("/contact").form("name=Ana").send().await;
+        assert_eq!(answer.status, status, "{on_failure}");
+        assert_eq!(app.hooks.count(), 1, "the second call was not made");
+        let job = &app.log.jobs()[0];
+        let made = (&job["outcome"], &job["run"]);
+        assert_eq!(made, (&json!("skipped"), &json!(0)));
+        assert_eq!(job["let_through"], json!(let_through));
+        let why = job["faults"].as_str().expect("a reason");
+        assert!(why.contains("at_once"), "{why}");
+        let said = answer.text();
+        assert!(!said.contains("at_once"), "that is for the operator");
+        told.add_permits(1);
+        assert_eq!(first[0].answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn shadow_calls_wait_for_their_turn_as_well() {
+    let app = app(&one_at_a_time("mode = \"shadow\"\ntimeout = \"20s\"")).await;
+    let (told, script) = one_by_one();
+    app.hooks.always(script);
+    for _ in 0..3 {
+        let answer = app.post("/contact").form("name=Ana").send().await;
+        assert_eq!(answer.status, 200, "nobody waits for a shadow");
+    }
+    for answered in 0..3 {
+        assert_eq!(app.hooks.wait_for(answered + 1).await.len(), answered + 1);
+        told.add_permits(1);
+    }
+    app.gate.tasks().close();
+    within("the shadows", app.gate.tasks().wait()).await;
+    assert!(app.log.jobs().iter().all(|job| job["would"] == "continued"));
+}
+
+#[tokio::test]
+async fn the_place_of_a_call_that_failed_is_free_again() {
+    let rest = "timeout = \"500ms\"\nbreaker = { failures = 1, retry_after = \"1m\" }";
+    let app = app(&one_at_a_time(rest)).await;
+    app.hooks.always(Script::Hang);
+    let mut wires = under_way(&app, "/contact", 1).await;
+    assert_eq!(wires[0].answer().await.status, 503);
+    let answer = app.post("/contact").form("name=Ana").send().await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(app.hooks.count(), 1);
+    // Not for want of a place: the breaker has opened.
+    let jobs = app.log.jobs();
+    let why = jobs[1]["faults"].as_str().expect("a reason");
+    assert!(why.contains("left alone"), "{why}");
 }
