@@ -3,7 +3,6 @@
 //! anything can go wrong.
 
 use http::HeaderMap;
-use http::HeaderName;
 use http::header;
 
 use crate::model::lang::Lang;
@@ -31,55 +30,66 @@ pub enum Medium {
     Page,
 }
 
-/// Set by formgate.js on every request it makes.
-static SCRIPT: HeaderName = HeaderName::from_static("formgate-script");
-/// Set by htmx on every request it makes.
-static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-/// Set by htmx where it wants a whole page: for a form or link of an element that is boosted, and for a page of the
-/// history.
-static HX_WHOLE: [HeaderName; 2] = [
-    HeaderName::from_static("hx-boosted"),
-    HeaderName::from_static("hx-history-restore-request"),
-];
-/// Set by htmx since version 4.
-static HX_REQUEST_TYPE: HeaderName = HeaderName::from_static("hx-request-type");
-/// Set by Unpoly, which picks what it needs out of a page, and whose `accept` names no type.
-static X_UP_VERSION: HeaderName = HeaderName::from_static("x-up-version");
-
 impl Wants {
-    /// Reads a request's headers.
+    /// Reads a request's headers: all of them once, since most requests have hardly any of those that count.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let languages = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+        let mut says = Says::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "accept" => says.html |= value.to_str().is_ok_and(names_html),
+                "accept-language" => says.language = true,
+                "formgate-script" => says.script |= value == "1",
+                "hx-request" => says.htmx |= value == "true",
+                "hx-boosted" | "hx-history-restore-request" => says.whole |= value == "true",
+                "hx-request-type" => says.whole |= value == "full",
+                "x-up-version" => says.unpoly = true,
+                _ => {}
+            }
+        }
+        let lang = if says.language {
+            let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+            Lang::of(lines.filter_map(|value| value.to_str().ok()))
+        } else {
+            Lang::default()
+        };
         Self {
-            medium: Medium::of(headers),
-            lang: Lang::of(languages.filter_map(|value| value.to_str().ok())),
+            medium: says.medium(),
+            lang,
         }
     }
 }
 
-impl Medium {
-    fn of(headers: &HeaderMap) -> Self {
-        let says = |name: &HeaderName, text| headers.get(name).is_some_and(|value| value == text);
-        if says(&SCRIPT, "1") {
-            return Self::Script;
-        }
-        if says(&HX_REQUEST, "true") {
-            let whole = HX_WHOLE.iter().any(|name| says(name, "true"));
-            let whole = whole || says(&HX_REQUEST_TYPE, "full");
-            return if whole { Self::Page } else { Self::Fragment };
-        }
-        if headers.contains_key(&X_UP_VERSION) {
-            return Self::Page;
-        }
-        let mut accepts = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        if accepts.any(names_html) {
-            Self::Page
+/// What a request says of who sent it.
+#[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of them is one header, there or not"
+)]
+struct Says {
+    html: bool,
+    language: bool,
+    /// formgate.js says so on every request it makes.
+    script: bool,
+    /// htmx says so on every request it makes.
+    htmx: bool,
+    /// htmx wants a whole page: for a form or link of an element that is boosted, for a page of the history, and
+    /// since version 4 by its kind of request.
+    whole: bool,
+    /// Unpoly, which picks what it needs out of a page, and whose `accept` names no type.
+    unpoly: bool,
+}
+
+impl Says {
+    const fn medium(&self) -> Medium {
+        if self.script {
+            Medium::Script
+        } else if self.htmx && !self.whole {
+            Medium::Fragment
+        } else if self.htmx || self.unpoly || self.html {
+            Medium::Page
         } else {
-            Self::Json
+            Medium::Json
         }
     }
 }
@@ -101,6 +111,7 @@ fn names_html(accept: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
     use http::HeaderValue;
 
     #[test]

@@ -36,12 +36,6 @@ impl Limits {
     };
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 /// A page on its way out.
 pub struct Rewriter {
     /// `None` once something went wrong.
