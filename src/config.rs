@@ -231,6 +231,11 @@ static LIMITS: Shape = Shape {
             "The most connections at a time. Default: 10000.",
         ),
         key(
+            "connections_per_address",
+            Kind::Count,
+            "The most connections of one address, or of one IPv6 network of 64 bits, at a time; trusted proxies have any number. Default: 1000.",
+        ),
+        key(
             "submissions",
             Kind::Count,
             "The most submissions of one form under way at a time. Default: 1000.",
@@ -654,6 +659,10 @@ impl Config {
         set(&mut self.limits.headers, count("headers"));
         set(&mut self.limits.idle, time("idle"));
         set(&mut self.limits.connections, count("connections"));
+        set(
+            &mut self.limits.connections_per_address,
+            count("connections_per_address"),
+        );
         set(&mut self.submissions, count("submissions"));
         set(&mut self.limits.drain, time("drain"));
         if self.limits.headers > 100 {
@@ -675,19 +684,22 @@ impl Config {
         if self.intake.limits.doc > 1 << 30 {
             table.complain("doc", "at most 1GiB of fields can be held", "");
         }
-        if self.limits.connections > MAX_CONNECTIONS {
-            table.complain(
-                "connections",
-                "no machine has room for so many connections",
-                "write for example 10000",
-            );
-        }
-        if self.limits.connections == 0 {
-            table.complain(
-                "connections",
-                "without a connection nobody can be served",
-                "write for example 10000",
-            );
+        for (name, many, example) in [
+            ("connections", self.limits.connections, 10_000),
+            (
+                "connections_per_address",
+                self.limits.connections_per_address,
+                1000,
+            ),
+        ] {
+            let what = if many > MAX_CONNECTIONS {
+                "no machine has room for so many connections"
+            } else if many == 0 {
+                "without a connection nobody can be served"
+            } else {
+                continue;
+            };
+            table.complain(name, what, format!("write for example {example}"));
         }
         if self.submissions == 0 {
             table.complain(
@@ -854,6 +866,10 @@ impl Config {
             ("limits.headers", limits.headers.to_string()),
             ("limits.idle", time(limits.idle)),
             ("limits.connections", limits.connections.to_string()),
+            (
+                "limits.connections_per_address",
+                limits.connections_per_address.to_string(),
+            ),
             ("limits.submissions", self.submissions.to_string()),
             ("limits.drain", time(limits.drain)),
             ("backend_timeouts.connect", time(self.backend_connect)),

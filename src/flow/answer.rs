@@ -270,6 +270,7 @@ impl Said {
             415 => Word::Unsupported,
             421 => Word::Misdirected,
             431 => Word::HeaderTooLarge,
+            503 => Word::Unreachable,
             _ => Word::Unreadable,
         };
         let mut said = Self::new(Outcome::Rejected, rejected.status, Word::Rejected).error(word);

@@ -156,6 +156,21 @@ async fn until_silent(stream: &mut (impl AsyncRead + Unpin)) {
     while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_PAUSE, stream.read(&mut buffer)).await {}
 }
 
+/// Tells a peer with too many connections that this one is not served, and closes it; both are over soon. The peer may
+/// have asked for something: it is read away, or a reset would make the peer lose what it is told.
+pub async fn turn_away<S>(mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let words = Fault::Crowded.last_words().unwrap_or_default();
+    let told = async {
+        if stream.write_all(&words).await.is_ok() && stream.shutdown().await.is_ok() {
+            until_silent(&mut stream).await;
+        }
+    };
+    let _ = tokio::time::timeout(LINGER_PAUSE, told).await;
+}
+
 /// How often a silent HTTP/2 peer is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
 /// How many requests one HTTP/2 connection may have under way.

@@ -60,6 +60,9 @@ pub enum Fault {
     /// An answer was not read for `limits.body_pause`; nobody would read another.
     #[error("the answer was not read for {0:?}")]
     Unread(Duration),
+    /// Over `limits.connections_per_address`.
+    #[error("there are too many connections from this address")]
+    Crowded,
     /// Nothing asked for `limits.idle`; not worth an answer.
     #[error("nothing came for {0:?}")]
     Idle(Duration),
@@ -93,7 +96,17 @@ impl Fault {
                 "Request Header Fields Too Large",
                 Some("limits.headers"),
             ),
+            Self::Crowded => (
+                503,
+                "Service Unavailable",
+                Some("limits.connections_per_address"),
+            ),
             _ => (400, "Bad Request", None),
+        };
+        let later = if status == 503 {
+            "retry-after: 5\r\n"
+        } else {
+            ""
         };
         let mut text = self.to_string();
         text.replace_range(..1, &text[..1].to_uppercase());
@@ -104,7 +117,7 @@ impl Fault {
         let body = Said::rejected(rejected).to_text(status);
         let head = format!(
             "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncontent-language: en\r\ncache-control: no-store\r\n\
-             content-length: {}\r\nconnection: close\r\n\r\n",
+             {later}content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
         Some([head.into_bytes(), body].concat())

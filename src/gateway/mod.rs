@@ -7,6 +7,7 @@ pub mod guard;
 pub mod head;
 pub mod layers;
 pub mod line;
+pub mod neighbours;
 pub mod preface;
 pub mod serve;
 pub mod stop;

@@ -20,6 +20,7 @@ use crate::gateway::connection;
 use crate::gateway::connection::Terms;
 use crate::gateway::guard::Patience;
 use crate::gateway::head::HeadLimits;
+use crate::gateway::neighbours::Neighbours;
 use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
 use crate::wire::arrival::Peer;
@@ -41,6 +42,8 @@ pub struct Limits {
     pub header_case: bool,
     /// How many connections there may be.
     pub connections: usize,
+    /// How many of them one address may have.
+    pub connections_per_address: usize,
     /// How long what is under way may take when the process is to end.
     pub drain: Duration,
 }
@@ -55,6 +58,7 @@ impl Default for Limits {
             body_pause: Duration::from_secs(30),
             header_case: false,
             connections: 10_000,
+            connections_per_address: 1000,
             drain: Duration::from_secs(30),
         }
     }
@@ -76,6 +80,9 @@ impl Limits {
         }
     }
 }
+
+/// How many peers are told at a time that they have too many connections; more are closed without a word.
+const COURTESY: usize = 64;
 
 /// A listening gateway.
 #[derive(Debug)]
@@ -116,6 +123,9 @@ impl Listener {
     /// all of it was.
     pub async fn run(self, gate: Arc<Gate>, stop: Stop) -> bool {
         let places = Arc::new(Semaphore::new(self.limits.connections));
+        let mut neighbours = Neighbours::new(self.limits.connections_per_address);
+        let courtesy = Arc::new(Semaphore::new(COURTESY));
+        let trusted = &gate.settings().trusted_proxies;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -125,6 +135,18 @@ impl Listener {
             let Some((stream, address, place)) = accepted else {
                 continue;
             };
+            let mut places = vec![place];
+            if !neighbours.admit(address.ip(), trusted, &mut places) {
+                // Its place among all is free again at once. Over TLS there is nobody who could understand a word.
+                let place = Arc::clone(&courtesy).try_acquire_owned();
+                if let (Ok(place), None) = (place, &self.tls) {
+                    self.connections.spawn(async move {
+                        connection::turn_away(stream).await;
+                        drop(place);
+                    });
+                }
+                continue;
+            }
             let terms = Terms {
                 gate: Arc::clone(&gate),
                 limits: self.limits.clone(),
@@ -132,7 +154,7 @@ impl Listener {
             };
             let tls = self.tls.clone();
             self.connections
-                .spawn(serve(stream, address, place, tls, terms));
+                .spawn(serve(stream, address, places, tls, terms));
         }
         let Self {
             socket,
@@ -187,14 +209,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn serve(
     stream: TcpStream,
     address: SocketAddr,
-    place: OwnedSemaphorePermit,
+    places: Vec<OwnedSemaphorePermit>,
     tls: Option<Arc<Tls>>,
     terms: Terms,
 ) {
     // Small writes must not wait for each other; where it cannot be set, they just do.
     let _ = stream.set_nodelay(true);
     let trusted = &terms.gate.settings().trusted_proxies;
-    let peer = Peer::new(address.ip(), tls.is_some(), trusted).holding(place);
+    let peer = Peer::new(address.ip(), tls.is_some(), trusted).holding(places);
     let Some(tls) = tls else {
         return connection::plain(stream, peer, terms).await;
     };

@@ -57,8 +57,9 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether the connection is TLS.
     pub tls: bool,
-    /// Its place among `limits.connections`, kept as long as anybody works for it, connected or not.
-    place: Option<OwnedSemaphorePermit>,
+    /// Its places among all connections and those of its address, kept as long as anybody works for it, connected or
+    /// not.
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 impl Peer {
@@ -73,14 +74,14 @@ impl Peer {
                 .unwrap_or(HeaderValue::from_static("unknown")),
             trusted: trusted.iter().any(|net| net.contains(&address)),
             tls,
-            place: None,
+            places: Vec::new(),
         }
     }
 
-    /// Keeps a place until nobody works for this peer any more.
+    /// Keeps places until nobody works for this peer any more.
     #[must_use]
-    pub fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
-        self.place = Some(place);
+    pub fn holding(mut self, places: Vec<OwnedSemaphorePermit>) -> Self {
+        self.places = places;
         self
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::support::App;
+use crate::support::Site;
 use crate::support::app;
 use crate::support::client::Wire;
 use crate::support::peer::Script;
@@ -290,4 +291,107 @@ async fn the_place_of_a_call_that_failed_is_free_again() {
     let jobs = app.log.jobs();
     let why = jobs[1]["faults"].as_str().expect("a reason");
     assert!(why.contains("left alone"), "{why}");
+}
+
+/// A gateway that gives each address two connections.
+fn for_two() -> Site {
+    site()
+        .rules("contact", CONTACT)
+        .configure(|config| config.limits.connections_per_address = 2)
+}
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A connection that was served, and is kept.
+async fn served(app: &App) -> Wire {
+    let mut wire = app.connect().await;
+    wire.write(GET).await;
+    assert_eq!(wire.answer().await.status, 200);
+    wire
+}
+
+/// Connects until the gateway has noticed that there is a place again.
+async fn place_again(app: &App) -> Wire {
+    let work = async {
+        loop {
+            let mut wire = app.connect().await;
+            wire.write(GET).await;
+            if wire.answer().await.status == 200 {
+                return wire;
+            }
+        }
+    };
+    within("a place", work).await
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_is_told_so_and_others_are_served() {
+    let app = for_two().start().await;
+    let first = served(&app).await;
+    let mut second = served(&app).await;
+    // Before anything is asked, and after.
+    for asked in [&b""[..], GET] {
+        let mut third = app.connect().await;
+        third.write(asked).await;
+        let answer = third.answer().await;
+        let told = (
+            answer.status,
+            answer.header("retry-after"),
+            answer.header("connection"),
+        );
+        assert_eq!(told, (503, Some("5"), Some("close")));
+        assert_eq!(answer.json()["limit"], "limits.connections_per_address");
+        assert!(third.rest().await.is_empty());
+    }
+    assert_eq!(app.backend.count(), 2, "the backend hears of none of it");
+    let told = app.log.of("formgate::gateway");
+    assert_eq!(told.len(), 1, "the log has it once: {told:?}");
+    // Those who are there already are served as before, and others are, too.
+    second.write(GET).await;
+    assert_eq!(second.answer().await.status, 200);
+    #[cfg(target_os = "linux")]
+    {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind("127.0.0.2:0".parse().expect("an address"))
+            .expect("an address of this machine");
+        let stream = socket.connect(app.address).await.expect("a connection");
+        let mut other = Wire {
+            stream,
+            ahead: Vec::new(),
+        };
+        other.write(GET).await;
+        assert_eq!(other.answer().await.status, 200);
+    }
+    drop(first);
+    place_again(&app).await;
+}
+
+#[tokio::test]
+async fn trusted_proxies_have_any_number_of_connections() {
+    let app = for_two().trusting().start().await;
+    let mut wires = Vec::new();
+    for _ in 0..5 {
+        wires.push(served(&app).await);
+    }
+}
+
+#[tokio::test]
+async fn who_works_for_somebody_who_has_gone_keeps_their_place() {
+    let app = for_two().start().await;
+    let (go, script) = when_told();
+    app.hooks.always(script);
+    let wires = under_way(&app, "/contact", 2).await;
+    // Both go away with a reset; what they sent is being carried to its end.
+    for wire in wires {
+        wire.stream.set_zero_linger().expect("a socket");
+        drop(wire);
+    }
+    for _ in 0..5 {
+        let mut wire = app.connect().await;
+        assert_eq!(wire.answer().await.status, 503);
+    }
+    go.send_replace(true);
+    place_again(&app).await;
+    assert_eq!(app.backend.wait_for(3).await.len(), 3);
 }
