@@ -60,6 +60,7 @@ struct OpenLabel {
 
 #[derive(Debug)]
 struct OpenSelect {
+    id: Option<String>,
     name: String,
     disabled: bool,
     many: bool,
@@ -79,7 +80,7 @@ struct OpenOption {
     was_chosen: bool,
 }
 
-/// A text that stands right behind a checkbox, unless a label follows: then behind that.
+/// A text that stands right behind a control, unless its label follows: then behind that.
 #[derive(Debug)]
 struct Aside {
     hole: HoleId,

@@ -2,6 +2,8 @@
 //! their links.
 
 use lol_html::html_content::ContentType;
+use lol_html::html_content::EndTag;
+use lol_html::html_content::StreamingHandlerSink;
 use lol_html::send::Element;
 
 use crate::model::words::Word;
@@ -143,8 +145,8 @@ impl State {
         Some(text::of_textarea(&html))
     }
 
-    /// Puts a text behind a control: not into its label, of whose text it would become a part, nor between a checkbox
-    /// and the label that follows it.
+    /// Puts a text behind a control: not into its label, of whose text it would become a part, nor between it and
+    /// a label that follows it, whose look may depend on that.
     fn put_beside(
         &mut self,
         element: &mut Element<'_, '_>,
@@ -157,21 +159,51 @@ impl State {
             return;
         }
         match (control.kind, &control.id) {
-            (Kind::Checkbox | Kind::Radio, Some(id)) if !self.hasty => {
-                let id = id.clone();
-                shared.hole_behind(element, |state, hole| {
-                    state.aside = Some(Aside { hole, id, html });
-                });
-            }
             (Kind::Select | Kind::SelectMany, _) => {
                 if let Some(select) = &mut self.select {
                     select.after += &html;
                 }
             }
-            (Kind::Textarea, _) => shared.at_end(element, move |_, end| {
-                put_after(end, "textarea", &html);
-            }),
+            (Kind::Textarea, id) => {
+                let id = id.clone();
+                let within = shared.clone();
+                shared.at_end(element, move |state, end| {
+                    state.put_behind_end(end, "textarea", id, html, &within);
+                });
+            }
+            (_, Some(id)) if !self.hasty => {
+                let id = id.clone();
+                shared.hole_behind(element, |state, hole| {
+                    state.aside = Some(Aside { hole, id, html });
+                });
+            }
             _ => element.after(&html, ContentType::Html),
+        }
+    }
+
+    /// As [`Self::put_beside`], at the end tag of a control.
+    pub(in crate::page::state) fn put_behind_end(
+        &self,
+        end: &mut EndTag<'_>,
+        name: &str,
+        id: Option<String>,
+        html: String,
+        shared: &Shared<Self>,
+    ) {
+        match id {
+            Some(id) if !self.hasty && !html.is_empty() && end.name() == name => {
+                let shared = shared.clone();
+                let open = move |_: &mut StreamingHandlerSink<'_>| {
+                    shared.with(|state| {
+                        let hole = state.outlet.open(0);
+                        state.aside_stays();
+                        state.aside = Some(Aside { hole, id, html });
+                    });
+                    Ok(())
+                };
+                end.streaming_after(Box::new(open));
+            }
+            _ => put_after(end, name, &html),
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::page::control::Kind;
 use crate::page::shared::Shared;
 use crate::page::state::OpenSelect;
 use crate::page::state::State;
-use crate::page::state::put_after;
 
 impl State {
     pub(in crate::page) fn input(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
@@ -57,6 +56,7 @@ impl State {
         let unsaid = self.select.take().map(|select| select.after);
         self.select = Some(OpenSelect {
             // Without a name, no option is looked at.
+            id: control.id.clone(),
             name: if is_touched {
                 control.name.clone()
             } else {
@@ -69,11 +69,12 @@ impl State {
             after: unsaid.unwrap_or_default(),
         });
         self.mark(element, &control, false, shared);
-        shared.at_end(element, |state, end| {
+        let within = shared.clone();
+        shared.at_end(element, move |state, end| {
             state.option_ends();
             state.default_stays();
             if let Some(select) = state.select.take() {
-                put_after(end, "select", &select.after);
+                state.put_behind_end(end, "select", select.id, select.after, &within);
             }
         });
     }
