@@ -112,6 +112,7 @@ fn change(place: Place) -> Change {
         focus: None,
         values: Values::Submitted(flat.into()),
         page: url(),
+        shown_at: None,
         is_ours: is_ours(),
         hidden,
         lang: Lang::En,

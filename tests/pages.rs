@@ -3,7 +3,7 @@
 //!
 //! `page.html` begins with a comment that says what it shows. `change.json` may have `place` (`form`, `main`,
 //! `start`), `notice` (`kind`, `texts`, `statement`, `changed`), `errors` (pairs), `focus`, one of `submitted` (pairs),
-//! `json` and `prefill`, `files` (names of file fields), `hidden`, `lang`, `charset`, `held`. A form with the action `/send`
+//! `json` and `prefill`, `files` (names of file fields), `hidden`, `lang`, `charset`, `held`, `shown_at`. A form with the action `/send`
 //! is ours.
 //!
 //! `UPDATE=1 cargo test --test pages` writes `expected.html`; read it before it is committed.
@@ -101,6 +101,9 @@ fn change(json: &Value) -> Change {
         focus: json["focus"].as_str().map(str::to_owned),
         values: values(json, &hidden),
         page: Url::parse("https://example.org/forms/page").expect("a URL"),
+        shown_at: json["shown_at"]
+            .as_str()
+            .map(|url| Url::parse(url).expect("a URL")),
         is_ours: Box::new(|form| form.action.path() == "/send"),
         hidden,
         lang: Lang::of(json["lang"].as_str()),

@@ -196,8 +196,7 @@ async fn fetch(
         return Err(NoPage::NoHtml);
     }
     let change = show::of_stop(said, &submission.doc, route, url, viewer, snapshot);
-    let shown_at = viewer.url(viewer.target());
-    let mut response = show::changed(response, change, shown_at);
+    let mut response = show::changed(response, change);
     // A page without the form – a login, say – would not give back what the person typed.
     let seen = match response.body_mut() {
         Outgoing::Rewritten(page) => page.look_for_form(pages.held).await?,

@@ -124,7 +124,7 @@ fn in_page(
 ) -> Response<Outgoing> {
     let carried = viewer.carried.as_ref().map(|carried| &carried.said);
     if let Some(change) = change(said, carried, viewer, snapshot) {
-        response = changed(response, change, None);
+        response = changed(response, change);
     }
     if (carried.is_some() || viewer.stale)
         && let Some(forgotten) = flash::forgotten(viewer.secure)
@@ -180,6 +180,7 @@ fn change(
             .and_then(|said| said.form.as_ref())
             .map_or_else(Arc::default, |form| Arc::clone(&form.words)),
         page: viewer.url(viewer.target())?,
+        shown_at: viewer.shown_at(),
         is_ours: match opens {
             Some(route) => is_ours(snapshot, route, viewer),
             None => Box::new(|_| false),
@@ -238,6 +239,7 @@ pub(in crate::flow) fn of_stop(
         lang: viewer.wants.lang,
         words: Arc::clone(&route.form.words),
         page,
+        shown_at: viewer.shown_at(),
         is_ours: is_ours(snapshot, route, viewer),
         hidden: Arc::clone(&route.form.hidden),
     }
@@ -341,12 +343,8 @@ pub(in crate::flow) fn unpacker(
     Unpacker::new(encoding, bounds)
 }
 
-/// The page, changed while it is sent; `shown_at` is its address if that is not its own.
-pub(in crate::flow) fn changed(
-    response: Response<Outgoing>,
-    change: Change,
-    shown_at: Option<Url>,
-) -> Response<Outgoing> {
+/// The page, changed while it is sent.
+pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> Response<Outgoing> {
     let (mut head, body) = response.into_parts();
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
@@ -357,9 +355,6 @@ pub(in crate::flow) fn changed(
     }
     let personal = HeaderValue::from_static("no-store");
     head.headers.insert(header::CACHE_CONTROL, personal);
-    let mut page = Rewritten::new(body, unpacker, content_type, change);
-    if let Some(shown_at) = shown_at {
-        page = page.at(shown_at);
-    }
+    let page = Rewritten::new(body, unpacker, content_type, change);
     Response::from_parts(head, Outgoing::Rewritten(Box::new(page)))
 }

@@ -321,7 +321,8 @@ impl Carriage {
         let said = self.left.clone().behind(said);
         let said = Box::new(said.about(&self.occasion.meta.request_id));
         let (viewer, snapshot) = (&self.viewer, &self.snapshot);
-        if viewer.wants.medium != Medium::Page || said.redirect.is_some() || viewer.is_head {
+        let sees = viewer.sees_pages() && viewer.wants.medium == Medium::Page;
+        if !sees || said.redirect.is_some() {
             return Answer::Own(said);
         }
         let origin = Origin {

@@ -41,9 +41,10 @@ pub(in crate::flow) struct Viewer {
     pub(in crate::flow) carried: Option<Box<Carried>>,
     /// Whether the request carries one that cannot be shown: forged, too old, or of another host.
     pub(in crate::flow) stale: bool,
-    /// Whether only the head of the answer is wanted.
-    pub(in crate::flow) is_head: bool,
+    method: Method,
     target: Option<PathAndQuery>,
+    /// Whether a script asks, which puts the answer into the page that is there.
+    is_script: bool,
 }
 
 impl Viewer {
@@ -63,8 +64,9 @@ impl Viewer {
             secure: arrival.is_https(),
             carried: None,
             stale: false,
-            is_head: head.method == Method::HEAD,
+            method: head.method.clone(),
             target: head.uri.path_and_query().cloned(),
+            is_script: is_script(&head.headers),
         };
         if let Some(cookie) = cookie.filter(|_| is_visit(&head.method, &head.headers)) {
             let carried = flash::open(seal, cookie, &viewer.host, now);
@@ -82,7 +84,7 @@ impl Viewer {
 
     /// Whether it could be shown a page that was changed for it.
     pub(in crate::flow) fn sees_pages(&self) -> bool {
-        matches!(self.wants.medium, Medium::Page | Medium::Fragment) && !self.is_head
+        matches!(self.wants.medium, Medium::Page | Medium::Fragment) && self.method != Method::HEAD
     }
 
     /// Whether it goes on to a page where it is sent to.
@@ -102,10 +104,36 @@ impl Viewer {
         Url::parse(&format!("{scheme}://{host}{target}")).ok()
     }
 
+    /// The URL by which the browser knows the page that is answered: the one that was asked for, unless a script puts
+    /// it into the page that is there.
+    pub(in crate::flow) fn shown_at(&self) -> Option<Url> {
+        if self.is_script {
+            return None;
+        }
+        self.url(self.target())
+    }
+
     /// The path and query that the person asked for.
     pub(in crate::flow) fn target(&self) -> &str {
         self.target.as_ref().map_or("/", PathAndQuery::as_str)
     }
+}
+
+/// Whether a script asks. Browsers say so only over https; without that, libraries are known by what they say.
+fn is_script(headers: &HeaderMap) -> bool {
+    const LIBRARIES: [&str; 4] = [
+        "hx-request",
+        "turbo-frame",
+        "x-requested-with",
+        "x-up-version",
+    ];
+    if let Some(dest) = headers.get(&DEST) {
+        return dest == "empty";
+    }
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let mut accepts = accepts.filter_map(|value| value.to_str().ok());
+    LIBRARIES.iter().any(|name| headers.contains_key(*name))
+        || accepts.any(|accept| accept.contains("turbo-stream"))
 }
 
 /// Whether somebody is about to look at the answer as a page of its own, or a script is about to put it into one: not a

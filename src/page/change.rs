@@ -28,6 +28,8 @@ pub struct Change {
     pub values: Values,
     /// The page's own URL, which actions are resolved against.
     pub page: Url,
+    /// The URL by which the browser knows it, if that is known: a stopped form is shown where it was sent to.
+    pub shown_at: Option<Url>,
     /// Whether a form of the page is the one that all this is about. The first that is, is it.
     pub is_ours: Box<dyn Fn(&FormTag) -> bool + Send>,
     /// Fields whose values are never written into a page.

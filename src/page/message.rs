@@ -51,8 +51,8 @@ pub struct Wrong<'a> {
     field: &'a str,
     /// What a person calls it.
     label: String,
-    /// The id of its control, to be linked to.
-    id: Option<String>,
+    /// The link to its control.
+    link: Option<String>,
     text: &'a str,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Wrong<'a> {
         Self {
             field,
             label: fields::readable(field),
-            id: None,
+            link: None,
             text,
         }
     }
@@ -74,8 +74,8 @@ pub(in crate::page) struct Around<'a> {
     pub(in crate::page) tongue: Tongue<'a>,
     pub(in crate::page) fields: &'a Fields,
     pub(in crate::page) hidden: &'a Hidden,
-    /// Whether a link to a part of the page stays in the page.
-    pub(in crate::page) links: bool,
+    /// What stands before the `#` of a link that stays in the page; `None` if none would.
+    pub(in crate::page) here: Option<&'a str>,
     pub(in crate::page) takes_focus: bool,
 }
 
@@ -88,7 +88,9 @@ pub(in crate::page) fn html(
     let fields = around.fields;
     let errors = errors.iter().map(|(field, text)| Wrong {
         field,
-        id: fields.id(field).filter(|_| around.links).map(fragment),
+        link: fields
+            .id(field)
+            .and_then(|id| Some(format!("{}#{}", around.here?, fragment(id)))),
         label: fields.label(field),
         text,
     });

@@ -210,7 +210,8 @@ fn folder(url: &Url) -> &str {
     path.rfind('/').map_or(path, |at| &path[..at])
 }
 
-fn target(url: &Url) -> String {
+/// The path and query of a URL.
+pub(in crate::page) fn target(url: &Url) -> String {
     let query = url.query().map(|query| format!("?{query}"));
     format!("{}{}", url.path(), query.unwrap_or_default())
 }

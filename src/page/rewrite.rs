@@ -201,6 +201,7 @@ mod tests {
             focus: None,
             values: Values::Keep,
             page: Url::parse("https://example.org/a/form").expect("a URL"),
+            shown_at: None,
             is_ours: Box::new(|form| form.method == "POST" && form.action.path() == "/a/send"),
             hidden: Arc::default(),
             lang: Lang::En,

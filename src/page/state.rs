@@ -27,6 +27,7 @@ use crate::page::given::Entry;
 use crate::page::given::Given;
 use crate::page::message;
 use crate::page::message::Around;
+use crate::page::moved;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
 use crate::page::shared::Shared;
@@ -93,6 +94,8 @@ pub(in crate::page) struct State {
     charset: &'static Encoding,
     limit: usize,
     walk: Walk,
+    /// The address by which the browser knows the page.
+    here: Option<String>,
     notice: Option<Notice>,
     place: Place,
     errors: Vec<(String, String)>,
@@ -132,6 +135,7 @@ impl State {
             outlet: Outlet::default(),
             charset,
             limit,
+            here: change.shown_at.as_ref().map(moved::target),
             walk: Walk::new(change.page, change.is_ours),
             notice: change.notice,
             place: change.place,
@@ -251,7 +255,10 @@ impl State {
             tongue: self.words.tongue(self.lang),
             fields: &self.fields,
             hidden: &self.hidden,
-            links: !self.walk.has_base(),
+            here: match self.walk.has_base() {
+                false => Some(""),
+                true => self.here.as_deref(),
+            },
             takes_focus: self.focus.goes_to_message(),
         };
         message::html(&notice, &self.errors, &around)

@@ -14,7 +14,6 @@ use bytes::Buf;
 use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
-use url::Url;
 
 use crate::codec::unpack::Unpacker;
 use crate::page::change::Change;
@@ -50,7 +49,6 @@ enum Stage {
         start: Vec<u8>,
         content_type: Option<String>,
         change: Box<Change>,
-        shown_at: Option<Url>,
     },
     /// It is rewritten, after it was moved.
     Rewriting(Option<Box<Moved>>, Box<Rewriter>),
@@ -94,19 +92,9 @@ impl Rewritten {
                 start: Vec::new(),
                 content_type,
                 change: Box::new(change),
-                shown_at: None,
             },
             ahead: VecDeque::new(),
         }
-    }
-
-    /// Shows it at another address than its own.
-    #[must_use]
-    pub fn at(mut self, url: Url) -> Self {
-        if let Stage::Start { shown_at, .. } = &mut self.stage {
-            *shown_at = Some(url);
-        }
-        self
     }
 
     /// Reads on until the form has come that the change is for, holding hardly more than `most` bytes. All of it can
@@ -189,7 +177,6 @@ impl Rewritten {
             start,
             content_type,
             change,
-            shown_at,
         } = stage
         else {
             self.stage = stage;
@@ -200,8 +187,9 @@ impl Rewritten {
             return;
         };
         let limits = Limits::DEFAULT;
+        let shown_at = change.shown_at.as_ref();
         let mut moved = shown_at
-            .and_then(|url| Moved::new(&change.page, &url, charset, limits))
+            .and_then(|url| Moved::new(&change.page, url, charset, limits))
             .map(Box::new);
         let mut rewriter = Box::new(Rewriter::new(*change, charset, limits));
         write(&mut moved, &mut rewriter, &start, out);

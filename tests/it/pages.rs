@@ -872,6 +872,27 @@ async fn relative_addresses_of_the_page_mean_what_they_meant() {
     ] {
         assert!(html.contains(part), "{part} in {html}");
     }
+    assert!(
+        html.contains("<a href=\"/contact/send#formgate-field-1\">Age</a>"),
+        "{html}"
+    );
+    // Scripts put it into the page that is there.
+    for (name, value) in [
+        ("sec-fetch-dest", "empty"),
+        ("x-up-version", "3.11.0"),
+        ("accept", "text/vnd.turbo-stream.html, text/html"),
+    ] {
+        let html = submit(&app).header(name, value).send().await.text();
+        assert!(html.contains("Too young."), "{name}: {html}");
+        assert!(
+            !html.contains("<base") && html.contains("href=\"#form\""),
+            "{name}: {html}"
+        );
+        assert!(
+            html.contains("<a href=\"#formgate-field-1\">"),
+            "{name}: {html}"
+        );
+    }
     let html = app
         .post("/contact/send")
         .page()

@@ -77,6 +77,7 @@ impl Told {
                 Values::Submitted(flat.into())
             }),
             page: page_url(),
+            shown_at: None,
             is_ours: is_ours(),
             hidden,
             lang: Lang::En,
