@@ -1,7 +1,7 @@
-//! `content-encoding` of submissions: gzip, br, zstd. Owns unpacking a stream within a limit, piece by piece so that
-//! a bomb costs no memory, and refusing what follows the end of the packed data. What goes on to the backend is the
-//! unpacked body: many a backend ignores `content-encoding` on requests and would find other fields in the packed
-//! bytes than the hooks saw.
+//! `content-encoding`: gzip, br, zstd. Owns unpacking a stream within a limit, piece by piece so that a bomb costs no
+//! memory. A submission is refused if anything follows the end of the packed data; an answer is unpacked as browsers
+//! do it. What goes on to the backend is the unpacked body: many a backend ignores `content-encoding` on requests and
+//! would find other fields in the packed bytes than the hooks saw.
 
 use std::fmt;
 use std::io;
@@ -29,10 +29,24 @@ pub struct Bounds {
 pub struct Unpacker {
     inner: Inner,
     bounds: Bounds,
+    tail: Tail,
     /// Packed bytes used.
     used: u64,
     /// Unpacked bytes given.
     given: u64,
+}
+
+/// What becomes of what follows the packed data, and of packed data without its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// Both are refused.
+    Refused,
+    /// Another piece of packed data may follow, as gzip (RFC 1952) and zstd (RFC 8878) have it.
+    Followed,
+    /// One has ended, and nothing has yet come of what follows: if that is none, it does not count.
+    Perhaps,
+    /// Nothing that follows counts.
+    Ignored,
 }
 
 enum Inner {
@@ -84,7 +98,7 @@ impl Unpacker {
     pub fn new(encoding: &str, bounds: Bounds) -> Result<Option<Self>, Rejected> {
         let inner = match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => return Ok(None),
-            "gzip" | "x-gzip" => Inner::Gzip(flate2::write::GzDecoder::new(Vec::new())),
+            "gzip" | "x-gzip" => Inner::gzip(),
             "br" => Inner::Brotli(Box::new(Brotli::new())),
             "zstd" => Inner::Zstd(
                 Zstd::new().map_err(|_| Rejected::unsupported("zstd cannot be unpacked here."))?,
@@ -104,9 +118,18 @@ impl Unpacker {
         Ok(Some(Self {
             inner,
             bounds,
+            tail: Tail::Refused,
             used: 0,
             given: 0,
         }))
+    }
+
+    /// Unpacks as browsers do: packed data may follow packed data, anything else that follows does not count, and what
+    /// came of data without its end, or with a wrong sum, counts.
+    #[must_use]
+    pub const fn forgiving(mut self) -> Self {
+        self.tail = Tail::Followed;
+        self
     }
 
     /// The next piece that `packed` unpacks to; what was used is taken off its front. `None` when all of it was used
@@ -116,22 +139,48 @@ impl Unpacker {
     /// 400 for broken data and for what follows its end, 413 over a limit.
     pub fn next(&mut self, packed: &mut &[u8]) -> Result<Option<Vec<u8>>, Rejected> {
         loop {
-            let (used, piece) = self.inner.step(packed).map_err(|_| self.broken())?;
+            if self.tail == Tail::Ignored {
+                *packed = &[];
+                return Ok(None);
+            }
+            let (used, piece) = match self.inner.step(packed) {
+                Ok(step) => step,
+                Err(_) if self.tail == Tail::Perhaps => {
+                    self.tail = Tail::Ignored;
+                    continue;
+                }
+                Err(_) => return Err(self.broken()),
+            };
             *packed = &packed[used..];
             self.used += u64::try_from(used).unwrap_or(u64::MAX);
             if !piece.is_empty() {
+                if self.tail == Tail::Perhaps {
+                    self.tail = Tail::Followed;
+                }
                 return self.checked(piece).map(Some);
             }
             if packed.is_empty() {
                 return Ok(None);
             }
             if used == 0 {
-                return Err(Rejected::malformed(format!(
-                    "There is data after the end of the packed body (from byte {}).",
-                    self.used + 1
-                )));
+                self.follow()?;
             }
         }
+    }
+
+    /// Something follows the end of the packed data.
+    fn follow(&mut self) -> Result<(), Rejected> {
+        if self.tail == Tail::Refused {
+            return Err(Rejected::malformed(format!(
+                "There is data after the end of the packed body (from byte {}).",
+                self.used + 1
+            )));
+        }
+        self.tail = match self.inner.again() {
+            Ok(true) => Tail::Perhaps,
+            Ok(false) | Err(_) => Tail::Ignored,
+        };
+        Ok(())
     }
 
     /// Ends the body; what is left of it.
@@ -139,7 +188,11 @@ impl Unpacker {
     /// # Errors
     /// 400 if the packed data breaks off, 413 over a limit.
     pub fn finish(mut self) -> Result<Vec<u8>, Rejected> {
-        let rest = self.inner.finish().map_err(|_| self.broken())?;
+        let whole = self.inner.finish();
+        if whole.is_err() && self.tail == Tail::Refused {
+            return Err(self.broken());
+        }
+        let rest = self.inner.rest();
         self.checked(rest)
     }
 
@@ -191,12 +244,16 @@ impl Inner {
     fn step(&mut self, packed: &[u8]) -> io::Result<Step> {
         match self {
             Self::Gzip(decoder) => {
-                // One write fills the decoder's own buffer of 32 KiB at most once.
-                let used = if packed.is_empty() {
+                // One write fills the decoder's own buffer of 32 KiB at most once, and an empty one gives out what is
+                // in it.
+                let mut used = if packed.is_empty() {
                     0
                 } else {
                     decoder.write(packed)?
                 };
+                if used == packed.len() {
+                    used += decoder.write(&[])?;
+                }
                 Ok((used, std::mem::take(decoder.get_mut())))
             }
             Self::Brotli(brotli) => brotli.step(packed),
@@ -204,16 +261,36 @@ impl Inner {
         }
     }
 
-    fn finish(&mut self) -> io::Result<Vec<u8>> {
+    /// Whether the packed data came to its end.
+    fn finish(&mut self) -> io::Result<()> {
         match self {
-            Self::Gzip(decoder) => {
-                decoder.try_finish()?;
-                Ok(std::mem::take(decoder.get_mut()))
-            }
-            Self::Brotli(brotli) if brotli.ended => Ok(Vec::new()),
-            Self::Zstd(zstd) if zstd.ended => Ok(Vec::new()),
+            Self::Gzip(decoder) => decoder.try_finish(),
+            Self::Brotli(brotli) if brotli.ended => Ok(()),
+            Self::Zstd(zstd) if zstd.ended => Ok(()),
             Self::Brotli(_) | Self::Zstd(_) => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    /// What was not yet given.
+    fn rest(&mut self) -> Vec<u8> {
+        match self {
+            Self::Gzip(decoder) => std::mem::take(decoder.get_mut()),
+            Self::Brotli(_) | Self::Zstd(_) => Vec::new(),
+        }
+    }
+
+    /// Begins anew, if packed data can follow packed data.
+    fn again(&mut self) -> io::Result<bool> {
+        *self = match self {
+            Self::Gzip(_) => Self::gzip(),
+            Self::Zstd(_) => Self::Zstd(Zstd::new()?),
+            Self::Brotli(_) => return Ok(false),
+        };
+        Ok(true)
+    }
+
+    fn gzip() -> Self {
+        Self::Gzip(flate2::write::GzDecoder::new(Vec::new()))
     }
 }
 
@@ -349,6 +426,72 @@ mod tests {
                 .status,
             400
         );
+    }
+
+    fn forgive(encoding: &str, packed: &[u8], step: usize) -> Result<String, Rejected> {
+        let bounds = Bounds {
+            body: 1 << 20,
+            ratio: 200,
+        };
+        let unpacker = Unpacker::new(encoding, bounds)?.expect("not identity");
+        let (mut unpacker, mut out) = (unpacker.forgiving(), Vec::new());
+        for mut chunk in packed.chunks(step) {
+            while let Some(piece) = unpacker.next(&mut chunk)? {
+                out.extend(piece);
+            }
+            assert!(chunk.is_empty());
+        }
+        out.extend(unpacker.finish()?);
+        Ok(String::from_utf8(out).expect("UTF-8"))
+    }
+
+    #[test]
+    fn answers_are_unpacked_as_browsers_do() {
+        let text = (0..2000).map(|n| n.to_string()).collect::<String>();
+        let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 3).expect("packs");
+        let gz = |text: &str| gzip(text.as_bytes());
+        let twice = text.repeat(2);
+        let brotli = [0x0b, 0x02, 0x80, b'h', b'e', b'l', b'l', b'o', 0x03];
+        let mut wrong_sum = gz(&text);
+        wrong_sum.truncate(wrong_sum.len() - 8);
+        wrong_sum.extend([0; 8]);
+        for (encoding, packed, expected) in [
+            ("gzip", [gz(&text), gz(&text)].concat(), &twice),
+            ("zstd", [zstd(&text), zstd(&text)].concat(), &twice),
+            ("gzip", [gz(&text), b"junk".to_vec()].concat(), &text),
+            ("gzip", [gz(&text), vec![0; 40]].concat(), &text),
+            (
+                "gzip",
+                [
+                    gz(&text),
+                    gz(&text),
+                    b"\x1f\x8bjunk and more of it".to_vec(),
+                ]
+                .concat(),
+                &twice,
+            ),
+            (
+                "zstd",
+                [zstd(&text), b"junk, and more".to_vec()].concat(),
+                &text,
+            ),
+            (
+                "br",
+                [brotli.to_vec(), b"junk".to_vec()].concat(),
+                &"hello".to_owned(),
+            ),
+            ("gzip", wrong_sum, &text),
+        ] {
+            for step in [1, 7, 1000, usize::MAX] {
+                let unpacked = forgive(encoding, &packed, step);
+                assert_eq!(unpacked.as_ref(), Ok(expected), "{encoding} by {step}");
+            }
+        }
+        for (encoding, packed) in [("gzip", gz(&text)), ("zstd", zstd(&text))] {
+            let half = forgive(encoding, &packed[..packed.len() - 9], 100).expect("a part");
+            assert!(text.starts_with(&half), "{encoding}");
+            assert!(forgive(encoding, b"<!doctype html><p>not packed", 5).is_err());
+        }
     }
 
     #[test]

@@ -126,16 +126,20 @@ impl Origin<'_> {
 /// The page that the person comes from, if it is on the same host: its path and query.
 fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
     let referer = headers.get(header::REFERER)?.to_str().ok()?;
-    let (_, rest) = referer.split_once("://")?;
+    let (scheme, rest) = referer.split_once("://")?;
     let (host, _) = rest.split_once('/')?;
     let path = rest.get(host.len()..)?;
     let path = path.split('#').next().unwrap_or_default();
-    (host.eq_ignore_ascii_case(authority) && !path.starts_with("//")).then(|| path.to_owned())
+    // Whether the person's connection is TLS is not known behind every proxy.
+    let is_web = ["http", "https"].contains(&scheme) && host.eq_ignore_ascii_case(authority);
+    // Browsers read a backslash as a slash, and overlook a tab; they write neither.
+    let is_path = !path.starts_with("//") && !path.contains(['\\', '\t']);
+    (is_web && is_path).then(|| path.to_owned())
 }
 
 /// Why the form's page cannot be had.
 #[derive(Debug, thiserror::Error)]
-enum NoPage {
+pub(in crate::flow) enum NoPage {
     #[error(
         "no `load` route is known for it, and the person comes from no page that could be asked for"
     )]
@@ -154,14 +158,30 @@ enum NoPage {
     Late,
 }
 
-/// The form's page with what is said about its submission; `None` if it cannot be had: then there is the plain page.
+impl NoPage {
+    /// Whether there is no page at all where it was looked for.
+    pub(in crate::flow) fn is_nowhere(&self) -> bool {
+        let none = [
+            StatusCode::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::GONE,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        matches!(self, Self::Status(status) if none.contains(status))
+    }
+}
+
+/// The form's page with what is said about its submission.
+///
+/// # Errors
+/// It cannot be had: then there is the plain page.
 pub(in crate::flow) async fn page(
     gate: &Gate,
     origin: Origin<'_>,
     submission: &Submission,
     said: &Said,
     snapshot: &Arc<Snapshot>,
-) -> Option<Response<Outgoing>> {
+) -> Result<Response<Outgoing>, NoPage> {
     let wait = gate.settings.pages.wait;
     let work = fetch(gate, &origin, submission, said, snapshot);
     let page = tokio::time::timeout(wait, work).await;
@@ -171,7 +191,7 @@ pub(in crate::flow) async fn page(
         tracing::info!(target: "formgate::flow", request_id, form,
             "a stopped form is answered with a plain page: {why}");
     }
-    page.ok()
+    page
 }
 
 async fn fetch(

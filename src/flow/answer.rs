@@ -207,7 +207,7 @@ impl Said {
         let mut said = Self::new(Outcome::Redirected, 303, Word::Elsewhere).with(decision);
         said.submitted = Some(submitted);
         said.redirect = Some(target);
-        said
+        said.saved_all_the_same()
     }
 
     /// 503: a hook that must be asked could not be.
@@ -235,7 +235,15 @@ impl Said {
     pub fn accepted(decision: &Decision, status: u16) -> Self {
         let mut said = Self::new(Outcome::Accepted, status, Word::Accepted).with(decision);
         said.submitted = Some(true);
-        said
+        said.saved_all_the_same()
+    }
+
+    /// An error that came too late to stop anything does not say so by itself.
+    fn saved_all_the_same(mut self) -> Self {
+        let mut messages = self.messages.iter();
+        let is_error = messages.any(|message| message.msg_type == MsgType::Error);
+        self.statement = (self.submitted == Some(true) && is_error).then_some(Word::Saved);
+        self
     }
 
     /// In the page of a form that is opened.
@@ -243,6 +251,7 @@ impl Said {
     pub fn opened(decision: &Decision, status: u16, route: Route) -> Self {
         let mut said = Self::accepted(decision, status);
         said.submitted = Some(false);
+        said.statement = None;
         said.changed = decision.jdoc().clone();
         said.form = Some(Arc::clone(&route.form));
         said.opens = Some(Box::new(route));
@@ -254,9 +263,12 @@ impl Said {
     pub fn carried(messages: Vec<Message>, changed: Jdoc, submitted: Option<bool>) -> Self {
         let mut said = Self::new(Outcome::Accepted, 200, Word::Accepted);
         said.submitted = submitted;
-        said.statement = (submitted == Some(false)).then_some(Word::NothingSaved);
         said.messages = messages;
         said.changed = changed;
+        said = said.saved_all_the_same();
+        if submitted == Some(false) {
+            said.statement = Some(Word::NothingSaved);
+        }
         said
     }
 
@@ -326,7 +338,8 @@ impl Said {
             .filter(|message| message.field.is_none())
             .collect();
         general.sort_by_key(|message| message.msg_type);
-        if general.is_empty() && !self.errors().is_empty() {
+        // What was submitted cannot be corrected any more.
+        if general.is_empty() && !self.errors().is_empty() && self.submitted != Some(true) {
             return vec![self.tongue().say(Word::CorrectFields)];
         }
         general

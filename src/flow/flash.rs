@@ -2,6 +2,7 @@
 //! §6). Owns the cookie – its name, its attributes, what is written into it and how it is read; sealing is left to
 //! [`crate::codec::flash`], when one is made and shown to [`mod@crate::flow::show`].
 
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use http::HeaderMap;
@@ -17,6 +18,7 @@ use crate::flow::answer::Said;
 use crate::model::doc::Jdoc;
 use crate::model::reply::Message;
 use crate::model::reply::MsgType;
+use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
 
 /// How long a message waits for a page, in seconds.
@@ -42,35 +44,48 @@ pub(in crate::flow) struct Carried {
     pub(in crate::flow) said: Said,
     /// Whether it was made for a client that puts fragments into its page.
     pub(in crate::flow) for_fragments: bool,
+    /// The form that it was said about.
+    form: Option<String>,
+}
+
+impl Carried {
+    /// The same in the words of its form, if that is still there.
+    pub(in crate::flow) fn worded(mut self, book: &Book) -> Self {
+        let form = self.form.as_deref();
+        let form = form.and_then(|id| book.form(id).or_else(|| book.discovered()));
+        self.said.form = form.map(Arc::clone);
+        self
+    }
 }
 
 const fn name(secure: bool) -> &'static str {
     if secure { SECURE_NAME } else { NAME }
 }
 
-/// Takes the cookie off a request: nobody else gets to see it. Its value, if there was one.
-pub(in crate::flow) fn take(arrival: &mut Arrival) -> Option<String> {
+/// Takes the cookie off a request: nobody else gets to see it. Its value, if there was one; several, if another host
+/// has set one of this name, too.
+pub(in crate::flow) fn take(arrival: &mut Arrival) -> Vec<String> {
     // Nearly always there is none. Going through the few headers costs less than the hash of a name.
     let mut pairs = arrival.head.headers.iter();
     if !pairs.any(|(name, value)| *name == header::COOKIE && LOOKOUT.sees(value.as_bytes())) {
-        return None;
+        return Vec::new();
     }
     let secure = arrival.is_https();
     take_off(&mut arrival.head.headers, name(secure))
 }
 
-/// Takes both cookies off, and gives the value of the one with this name.
-fn take_off(headers: &mut HeaderMap, wanted: &str) -> Option<String> {
+/// Takes both cookies off, and gives the values of those with this name.
+fn take_off(headers: &mut HeaderMap, wanted: &str) -> Vec<String> {
     let values: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
     headers.remove(header::COOKIE);
-    let mut found = None;
+    let mut found = Vec::new();
     for value in values {
         let mut kept: Vec<&[u8]> = Vec::new();
         for pair in value.as_bytes().split(|byte| *byte == b';') {
             match own(pair) {
                 None => kept.push(pair),
                 Some((name, value)) if name == wanted.as_bytes() => {
-                    found = found.or_else(|| Some(String::from_utf8_lossy(value).into_owned()));
+                    found.push(String::from_utf8_lossy(value).into_owned());
                 }
                 Some(_) => {}
             }
@@ -109,6 +124,11 @@ pub(in crate::flow) fn cookie(
     set_cookie(&value, secure, LIFE)
 }
 
+/// Whether this `set-cookie` is about the cookie.
+pub(in crate::flow) fn is_own(set_cookie: &[u8]) -> bool {
+    own(set_cookie).is_some()
+}
+
 /// The header that makes a browser forget the cookie.
 pub(in crate::flow) fn forgotten(secure: bool) -> Option<HeaderValue> {
     set_cookie("", secure, 0)
@@ -141,6 +161,7 @@ fn read(json: &Value) -> Option<Carried> {
     Some(Carried {
         said: Said::carried(messages, changed, submitted),
         for_fragments: json.get("f")?.as_bool()?,
+        form: json.get("w").and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -155,6 +176,7 @@ fn text(said: &Said, for_fragments: bool) -> String {
         // Where a form is only opened, there is nothing to be said about that.
         submitted: said.submitted.filter(|_| said.opens.is_none()),
         for_fragments,
+        form: said.form.as_ref().map(|form| form.id.clone()),
     };
     if whole.fits() {
         return whole.text();
@@ -170,6 +192,7 @@ struct Writing {
     changed: Jdoc,
     submitted: Option<bool>,
     for_fragments: bool,
+    form: Option<String>,
 }
 
 impl Writing {
@@ -178,8 +201,10 @@ impl Writing {
         let messages: Vec<Value> = messages
             .map(|message| json!([message.msg_type.word(), message.msg, message.field]))
             .collect();
-        json!({"m": messages, "c": self.changed, "s": self.submitted, "f": self.for_fragments})
-            .to_string()
+        json!({
+            "m": messages, "c": self.changed, "s": self.submitted, "f": self.for_fragments, "w": self.form,
+        })
+        .to_string()
     }
 
     fn fits(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::flow::person;
 use crate::flow::present;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
+use crate::flow::viewer::ask_anew;
 use crate::flow::viewer::ask_for_whole;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
@@ -116,6 +117,11 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         return Ok(Answer::Own(Box::new(said)));
     }
     let whole = !decision.is_silent() && viewer.sees_pages();
+    if let Page::Later(arrival) = &mut page
+        && !decision.is_silent()
+    {
+        ask_anew(&mut arrival.head.headers);
+    }
     let response = page.response(gate, &snapshot, &route, whole).await?;
     let said = Said::opened(&decision, response.status().as_u16(), route);
     Ok(Answer::Backend(

@@ -184,13 +184,14 @@ impl Gate {
             Err(error) => return error.into_answer(&request_id(&arrival)),
         };
         match meant {
-            Meant::Nobody(route) if carried.is_none() => {
+            Meant::Nobody(route) if carried.is_empty() => {
                 let passed = self.pass(&snapshot, arrival, route.as_ref()).await;
                 passed.unwrap_or_else(|error| error.into_answer(""))
             }
             // On the heap, so that a request that only passes through does not carry its room around.
             asks => {
-                let viewer = Viewer::of(&arrival, wants, carried.as_deref(), &self.seal, now());
+                let book = &snapshot.book;
+                let viewer = Viewer::of(&arrival, wants, &carried, book, &self.seal, now());
                 Box::pin(self.ask(snapshot, arrival, asks, viewer)).await
             }
         }
@@ -224,13 +225,8 @@ impl Gate {
             Meant::Perhaps(open) => Box::pin(submit::submit_perhaps(self, visit, *open)).await,
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
-        let answer = show(
-            answer,
-            &viewer,
-            &self.seal,
-            &snapshot,
-            self.settings.pages.held,
-        );
+        let held = self.settings.pages.held;
+        let answer = show(answer, &viewer, &self.seal, &snapshot, held).await;
         journal::answered(&answer, &request_id);
         answer
     }

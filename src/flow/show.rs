@@ -40,10 +40,12 @@ use crate::rules::recognise::Found;
 use crate::rules::recognise::Recognised;
 use crate::wire::body::Outgoing;
 use crate::wire::hop;
+use crate::wire::peeked::Looked;
+use crate::wire::peeked::Peeked;
 use crate::wire::rewritten::Rewritten;
 
 /// Headers that are true of a page as it came only.
-static OF_THE_PAGE_AS_IT_CAME: [HeaderName; 14] = [
+static OF_THE_PAGE_AS_IT_CAME: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::CONTENT_LOCATION,
@@ -51,8 +53,6 @@ static OF_THE_PAGE_AS_IT_CAME: [HeaderName; 14] = [
     header::LAST_MODIFIED,
     header::ACCEPT_RANGES,
     header::AGE,
-    header::EXPIRES,
-    header::PRAGMA,
     header::TRAILER,
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
@@ -60,9 +60,22 @@ static OF_THE_PAGE_AS_IT_CAME: [HeaderName; 14] = [
     HeaderName::from_static("repr-digest"),
 ];
 
+/// How caches on the way are told apart from the browser's what they may keep; besides everything named
+/// `…-cache-control` (RFC 9213).
+static OF_CACHES: [HeaderName; 5] = [
+    header::EXPIRES,
+    header::PRAGMA,
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("edge-control"),
+    HeaderName::from_static("x-accel-expires"),
+];
+
+/// How much of a packed page is unpacked to see whether it can be.
+const GLANCE: usize = 64 << 10;
+
 /// Shows what is to be said beside an answer of the backend's, if it is a page; where the answer sends the person
 /// elsewhere, it is kept for the page there.
-pub(in crate::flow) fn show(
+pub(in crate::flow) async fn show(
     answer: Answer,
     viewer: &Viewer,
     seal: &Seal,
@@ -81,10 +94,14 @@ pub(in crate::flow) fn show(
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
             }
-            let response = match viewer.sees_pages() && can_be_changed(&response, most) {
-                true => in_page(response, said.as_deref(), viewer, snapshot),
+            let mut response = match viewer.sees_pages() && can_be_changed(&response, most) {
+                true => in_page(response, said.as_deref(), viewer, snapshot).await,
                 false => response,
             };
+            let is_told = said.as_ref().is_some_and(|said| !said.is_silent());
+            if viewer.is_safe() && (is_told || is_own_cookie(response.headers())) {
+                keep_from_caches(response.headers_mut());
+            }
             Answer::Backend(response, said)
         }
         Answer::Own(mut said) => {
@@ -115,8 +132,32 @@ fn kept(said: &Said, viewer: &Viewer, seal: &Seal, follows: Medium) -> Option<He
     flash::cookie(seal, said, follows == Medium::Fragment, place, now())
 }
 
+/// Whether the cookie that carries a message is set or forgotten.
+fn is_own_cookie(headers: &HeaderMap) -> bool {
+    let mut cookies = headers.get_all(header::SET_COOKIE).iter();
+    cookies.any(|cookie| flash::is_own(cookie.as_bytes()))
+}
+
+/// What is said to one person is kept for nobody else, nor for later.
+fn keep_from_caches(headers: &mut HeaderMap) {
+    let as_it_is = hop::has_token(headers, &header::CACHE_CONTROL, "no-transform");
+    let targeted = headers.keys().filter(|name| {
+        **name != header::CACHE_CONTROL && name.as_str().ends_with("-cache-control")
+    });
+    let targeted: Vec<HeaderName> = targeted.cloned().collect();
+    for name in OF_CACHES.iter().chain(&targeted) {
+        headers.remove(name);
+    }
+    let personal = if as_it_is {
+        "no-store, no-transform"
+    } else {
+        "no-store"
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(personal));
+}
+
 /// The answer with what is to be said and filled in.
-fn in_page(
+async fn in_page(
     mut response: Response<Outgoing>,
     said: Option<&Said>,
     viewer: &Viewer,
@@ -124,6 +165,14 @@ fn in_page(
 ) -> Response<Outgoing> {
     let carried = viewer.carried.as_ref().map(|carried| &carried.said);
     if let Some(change) = change(said, carried, viewer, snapshot) {
+        let unpacks;
+        (response, unpacks) = glance(response).await;
+        if !unpacks {
+            let request_id = said.map(|said| said.request_id.as_str());
+            tracing::info!(target: "formgate::flow", request_id, path = viewer.path(),
+                "a message is not shown in a page that is not packed as its content encoding says");
+            return response;
+        }
         response = changed(response, change);
     }
     if (carried.is_some() || viewer.stale)
@@ -132,6 +181,32 @@ fn in_page(
         response.headers_mut().append(header::SET_COOKIE, forgotten);
     }
     response
+}
+
+/// Looks at the beginning of a packed page; whether it can be unpacked. It can still be sent as it came.
+async fn glance(response: Response<Outgoing>) -> (Response<Outgoing>, bool) {
+    let unpacker = unpacker(response.headers(), UNBOUND).unwrap_or_default();
+    let Some(mut unpacker) = unpacker else {
+        return (response, true);
+    };
+    let (mut given, mut is_good) = (0, true);
+    let (head, body) = response.into_parts();
+    let look = |mut data: &[u8]| loop {
+        match unpacker.next(&mut data) {
+            Ok(Some(piece)) => given += piece.len(),
+            Ok(None) => break given == 0,
+            Err(_) => is_good = false,
+        }
+        if given > GLANCE || !is_good {
+            break false;
+        }
+    };
+    let (peeked, looked) = Peeked::look(body, GLANCE, look).await;
+    if looked == Looked::Whole && given == 0 {
+        is_good = unpacker.finish().is_ok_and(|rest| !rest.is_empty());
+    }
+    let response = Response::from_parts(head, Outgoing::Peeked(Box::new(peeked)));
+    (response, is_good)
 }
 
 /// What is to be done to a page: what is said beside it, after what came with the request. `None` if there is nothing.
@@ -176,8 +251,11 @@ fn change(
         focus,
         values,
         lang: viewer.wants.lang,
-        words: said
-            .and_then(|said| said.form.as_ref())
+        words: carried
+            .filter(|carried| !carried.changed.is_empty())
+            .into_iter()
+            .chain(said)
+            .find_map(|one| one.form.as_ref())
             .map_or_else(Arc::default, |form| Arc::clone(&form.words)),
         page: viewer.url(viewer.target())?,
         shown_at: viewer.shown_at(),
@@ -340,7 +418,8 @@ pub(in crate::flow) fn unpacker(
 ) -> Result<Option<Unpacker>, Rejected> {
     let encoding = headers.get(header::CONTENT_ENCODING);
     let encoding = encoding.map_or("", |value| value.to_str().unwrap_or("?"));
-    Unpacker::new(encoding, bounds)
+    let unpacker = Unpacker::new(encoding, bounds)?;
+    Ok(unpacker.map(Unpacker::forgiving))
 }
 
 /// The page, changed while it is sent.
@@ -353,6 +432,7 @@ pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> 
     for name in &OF_THE_PAGE_AS_IT_CAME {
         head.headers.remove(name);
     }
+    keep_from_caches(&mut head.headers);
     let personal = HeaderValue::from_static("no-store");
     head.headers.insert(header::CACHE_CONTROL, personal);
     let page = Rewritten::new(body, unpacker, content_type, change);

@@ -319,7 +319,7 @@ impl Carriage {
     /// The answer where the submission stops: in the form's page, if the person sees pages and it can be had.
     async fn refuse(&self, said: Said, submission: &Submission) -> Answer {
         let said = self.left.clone().behind(said);
-        let said = Box::new(said.about(&self.occasion.meta.request_id));
+        let mut said = Box::new(said.about(&self.occasion.meta.request_id));
         let (viewer, snapshot) = (&self.viewer, &self.snapshot);
         let sees = viewer.sees_pages() && viewer.wants.medium == Medium::Page;
         if !sees || said.redirect.is_some() {
@@ -333,8 +333,15 @@ impl Carriage {
         // On the heap, so that what is not stopped has no room for it.
         let page = again::page(&self.gate, origin, submission, &said, snapshot);
         match Box::pin(page).await {
-            Some(page) => Answer::Again(page, said),
-            None => Answer::Own(said),
+            Ok(page) => Answer::Again(page, said),
+            Err(why) => {
+                let back = said.back.as_deref().and_then(|back| back.split('?').next());
+                if why.is_nowhere() && back == Some(viewer.path()) {
+                    // Stopped twice, without `load`: the person comes from where the form was sent to.
+                    said.back = None;
+                }
+                Answer::Own(said)
+            }
         }
     }
 

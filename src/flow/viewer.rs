@@ -14,6 +14,7 @@ use crate::flow::flash;
 use crate::flow::flash::Carried;
 use crate::flow::wants::Medium;
 use crate::flow::wants::Wants;
+use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
 
 /// What a browser says it wants an answer for; `document` for a page.
@@ -48,11 +49,13 @@ pub(in crate::flow) struct Viewer {
 }
 
 impl Viewer {
-    /// Reads a request; `cookie` is the message it carried, which was taken off it. `now` is in seconds since 1970.
+    /// Reads a request; `cookies` are those that could be the message it carries, which were taken off it. `now` is in
+    /// seconds since 1970.
     pub(in crate::flow) fn of(
         arrival: &Arrival,
         wants: Wants,
-        cookie: Option<&str>,
+        cookies: &[String],
+        book: &Book,
         seal: &Seal,
         now: u64,
     ) -> Self {
@@ -68,8 +71,10 @@ impl Viewer {
             target: head.uri.path_and_query().cloned(),
             is_script: is_script(&head.headers),
         };
-        if let Some(cookie) = cookie.filter(|_| is_visit(&head.method, &head.headers)) {
-            let carried = flash::open(seal, cookie, &viewer.host, now);
+        if !cookies.is_empty() && is_visit(&head.method, &head.headers) {
+            let mut cookies = cookies.iter();
+            let carried = cookies.find_map(|cookie| flash::open(seal, cookie, &viewer.host, now));
+            let carried = carried.map(|carried| carried.worded(book));
             viewer.stale = carried.is_none();
             let fits = |carried: &Carried| match wants.medium {
                 Medium::Page => true,
@@ -85,6 +90,11 @@ impl Viewer {
     /// Whether it could be shown a page that was changed for it.
     pub(in crate::flow) fn sees_pages(&self) -> bool {
         matches!(self.wants.medium, Medium::Page | Medium::Fragment) && self.method != Method::HEAD
+    }
+
+    /// Whether the request asks for something that is there, so that a cache could keep the answer for others.
+    pub(in crate::flow) fn is_safe(&self) -> bool {
+        self.method.is_safe()
     }
 
     /// Whether it goes on to a page where it is sent to.
@@ -111,6 +121,11 @@ impl Viewer {
             return None;
         }
         self.url(self.target())
+    }
+
+    /// The path that the person asked for.
+    pub(in crate::flow) fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 
     /// The path and query that the person asked for.
@@ -144,18 +159,23 @@ fn is_visit(method: &Method, headers: &HeaderMap) -> bool {
     let mut is_early = is_early.filter_map(|value| value.to_str().ok());
     method == Method::GET
         && matches!(dest, None | Some(b"document" | b"empty"))
-        && !is_early.any(|purpose| purpose.contains("prefetch") || purpose.contains("prerender"))
+        && !is_early.any(|purpose| {
+            let purpose = purpose.to_ascii_lowercase();
+            purpose.contains("prefetch") || purpose.contains("prerender")
+        })
+}
+
+/// Makes sure that the answer does not say that an earlier one is still good: something is said beside this one.
+pub(in crate::flow) fn ask_anew(headers: &mut HeaderMap) {
+    headers.remove(header::IF_NONE_MATCH);
+    headers.remove(header::IF_MODIFIED_SINCE);
 }
 
 /// Makes sure that an answer to this request can be changed: that it comes whole, and not packed if the server can help
 /// it.
 pub(in crate::flow) fn ask_for_whole(headers: &mut HeaderMap) {
-    for name in [
-        header::IF_NONE_MATCH,
-        header::IF_MODIFIED_SINCE,
-        header::IF_RANGE,
-        header::RANGE,
-    ] {
+    ask_anew(headers);
+    for name in [header::IF_RANGE, header::RANGE] {
         headers.remove(name);
     }
     let plain = HeaderValue::from_static("identity");

@@ -39,6 +39,10 @@ pub struct Rewritten {
     met_form: Arc<AtomicBool>,
     /// What was made ahead of whoever reads it.
     ahead: VecDeque<Bytes>,
+    /// What went wrong after that.
+    broken: Option<Broken>,
+    /// Whether what was there before that may have been sent.
+    waited: bool,
 }
 
 /// How far a page is.
@@ -94,6 +98,8 @@ impl Rewritten {
                 change: Box::new(change),
             },
             ahead: VecDeque::new(),
+            broken: None,
+            waited: false,
         }
     }
 
@@ -200,17 +206,22 @@ impl Rewritten {
         let rest = self.unpacker.take().map(Unpacker::finish).transpose();
         let rest = rest.map_err(|_| Broken::Packing)?;
         let mut out = self.take(&rest.unwrap_or_default());
-        self.begin(&mut out);
+        self.close(&mut out);
+        Ok(out)
+    }
+
+    /// Nothing more comes of the page.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.begin(out);
         if let Stage::Rewriting(moved, rewriter) = &mut self.stage {
             if let Some(moved) = moved {
                 let mut last = Vec::new();
                 moved.end(&mut last);
-                rewriter.write(&last, &mut out);
+                rewriter.write(&last, out);
             }
-            rewriter.end(&mut out);
+            rewriter.end(out);
         }
         self.stage = Stage::Ended;
-        Ok(out)
     }
 }
 
@@ -239,20 +250,28 @@ impl Body for Rewritten {
                 return Poll::Ready(Some(Ok(Frame::data(made))));
             }
             if matches!(this.stage, Stage::Ended) {
-                return Poll::Ready(None);
+                if this.broken.is_some() && !std::mem::replace(&mut this.waited, true) {
+                    // hyper sends nothing of what it was given at once with an error, not even the head.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return Poll::Ready(this.broken.take().map(Err));
             }
             match ready!(this.poll_step(cx)) {
                 Ok(made) if made.is_empty() => {}
                 Ok(made) => return Poll::Ready(Some(Ok(Frame::data(made.into())))),
                 Err(broken) => {
-                    this.stage = Stage::Ended;
-                    return Poll::Ready(Some(Err(broken)));
+                    // What there is of it is sent.
+                    let mut made = Vec::new();
+                    this.close(&mut made);
+                    this.ahead.extend((!made.is_empty()).then(|| made.into()));
+                    this.broken = Some(broken);
                 }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && matches!(self.stage, Stage::Ended)
+        self.ahead.is_empty() && self.broken.is_none() && matches!(self.stage, Stage::Ended)
     }
 }

@@ -237,6 +237,10 @@ async fn only_a_page_that_somebody_looks_at_shows_it() {
             "a page just in case",
             with(app.get("/thanks").page().header("purpose", "prefetch")),
         ),
+        (
+            "a page just in case",
+            with(app.get("/thanks").page().header("purpose", "Prefetch")),
+        ),
         ("a form", with(app.post("/elsewhere").page().form("a=1"))),
     ] {
         let answer = ask.send().await;
@@ -300,6 +304,53 @@ async fn a_cookie_that_is_none_is_forgotten_and_nothing_else() {
             "{what}: {gone}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_foreign_cookie_does_not_suppress_it() {
+    let app = start().await;
+    let (name, value) = cookie(&submit(&app).send().await);
+    for cookies in [
+        format!("{name}=forged; {name}={value}"),
+        format!("{name}=; a=1; {name}=forged; {name}={value}; {name}=forged"),
+    ] {
+        let page = visit(&app, &cookies).send().await;
+        assert!(is_shown(&page), "{cookies}");
+        let asked = app.backend.received().pop().expect("a request");
+        assert!(!asked.head.contains("formgate_flash"), "{}", asked.head);
+    }
+}
+
+#[tokio::test]
+async fn it_is_said_in_the_words_of_its_form() {
+    let rules = format!(
+        "{RULES}[words]\nfield_changed = \"{{field}} wurde {{value}}.\"\nnothing_saved = \"Nichts ging ab.\"\n"
+    );
+    let site = site().rules("contact", &rules);
+    let app = told(site.start().await);
+    let (name, value) = cookie(&submit(&app).send().await);
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    assert!(html.contains("City wurde Bern."), "{html}");
+
+    let stop = json!({"msg": "Typed <better>.", "msg_type": "error", "redirect": "/thanks"});
+    app.hooks.reply_at("/check", &stop);
+    let (name, value) = cookie(&submit(&app).send().await);
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    assert!(html.contains("Nichts ging ab."), "{html}");
+}
+
+#[tokio::test]
+async fn an_error_after_acceptance_does_not_read_as_if_nothing_had_been_sent() {
+    let rules = format!("{RULES}[[hook]]\non = \"submit\"\nurl = \"HOOK/after\"\n");
+    let app = told(site().rules("contact", &rules).start().await);
+    app.hooks.reply_at("/check", &json!({}));
+    app.hooks
+        .reply_at("/after", &json!({"errors": {"city": "Unknown there."}}));
+    let (name, value) = cookie(&submit(&app).send().await);
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    assert!(html.contains("Unknown there."), "{html}");
+    assert!(html.contains("The form was submitted."), "{html}");
+    assert!(!html.contains("Please correct"), "{html}");
 }
 
 #[tokio::test]

@@ -320,6 +320,15 @@ async fn where_the_page_is() {
             None,
         ),
         (HOMELESS, "/contact/send", "about:blank", None),
+        // What no browser sends, and what one would read otherwise.
+        (HOMELESS, "/contact/send", "/\\evil.example/x", None),
+        (HOMELESS, "/contact/send", "/\t/evil.example/x", None),
+        (
+            HOMELESS,
+            "/contact/send",
+            "javascript://forms.example.org/x",
+            None,
+        ),
     ] {
         let app = stopping(rules).await;
         app.backend.always(Script::page(200, PAGE));
@@ -350,6 +359,31 @@ async fn where_the_page_is() {
             Some(_) => is_form_page(&answer),
             None => is_plain_page(&answer),
         }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_led_to_where_no_page_is() {
+    let app = stopping(HOMELESS).await;
+    for (page, asks, is_led) in [
+        (Script::page(200, PAGE), "/contact/send", true),
+        (Script::page(404, PAGE), "/contact/send", false),
+        (Script::page(405, PAGE), "/contact/send?step=2", false),
+        (Script::page(500, PAGE), "/contact/send", true),
+        (Script::page(404, PAGE), "/contact", true),
+    ] {
+        app.backend.always(page.clone());
+        app.backend.at("/contact", page);
+        let referer = format!("http://forms.example.org{asks}");
+        let answer = submit(&app).header("referer", &referer).send().await;
+        let html = answer.text();
+        if html.contains("Contact us") {
+            is_form_page(&answer);
+            continue;
+        }
+        is_plain_page(&answer);
+        let link = format!("href=\"{asks}\"");
+        assert_eq!(html.contains(&link), is_led, "{asks}: {html}");
     }
 }
 

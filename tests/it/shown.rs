@@ -104,9 +104,15 @@ async fn an_error_after_acceptance_is_shown_too() {
             "role=\"alert\"",
             "No mail could be sent.",
             "Unknown there.",
+            "The form was submitted.",
             "Thank you",
         ],
     );
+    app.hooks
+        .reply_at("/after", &json!({"errors": {"name": "Unknown there."}}));
+    let html = submit(&app).send().await.text();
+    in_order(&html, &["Unknown there.", "The form was submitted."]);
+    assert!(!html.contains("Please correct"), "{html}");
 }
 
 #[tokio::test]
