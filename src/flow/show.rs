@@ -178,7 +178,10 @@ async fn in_page(
     if (carried.is_some() || viewer.stale)
         && let Some(forgotten) = flash::forgotten(viewer.secure)
     {
-        response.headers_mut().append(header::SET_COOKIE, forgotten);
+        let headers = response.headers_mut();
+        headers.append(header::SET_COOKIE, forgotten);
+        // Nobody else is to be told to forget something.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }

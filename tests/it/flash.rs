@@ -303,6 +303,7 @@ async fn a_cookie_that_is_none_is_forgotten_and_nothing_else() {
             gone.starts_with("formgate_flash=; Max-Age=0"),
             "{what}: {gone}"
         );
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
     }
 }
 
