@@ -19,6 +19,8 @@ use crate::flow::wants::Wants;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
 use crate::model::reply::MsgType;
+use crate::page::entries::Entries;
+use crate::page::entries::may_be_typed;
 use crate::page::message::Message;
 use crate::page::message::Wrong;
 use crate::page::plain;
@@ -237,7 +239,7 @@ fn page(said: &Said) -> String {
         },
         statement: said.statement(),
         back: said.back.as_deref(),
-        entries: said.doc.as_ref().map(entries).unwrap_or_default(),
+        entries: Entries::new(tongue, said.doc.as_ref().map(entries).unwrap_or_default()),
         detail: said.detail.as_deref(),
         request_id: &said.request_id,
     };
@@ -248,8 +250,7 @@ fn page(said: &Said) -> String {
 fn entries(doc: &Doc) -> Vec<(String, String)> {
     let mut entries = Vec::new();
     let names = doc.visible_names().into_iter();
-    // What frameworks keep for themselves was not typed.
-    for name in names.filter(|name| !name.starts_with('_')) {
+    for name in names.filter(|name| may_be_typed(name)) {
         let texts: Vec<String> = doc
             .items(&name)
             .iter()

@@ -6,6 +6,7 @@ mod attributes;
 pub mod change;
 pub mod charset;
 mod control;
+pub mod entries;
 mod fields;
 pub mod files;
 mod focus;

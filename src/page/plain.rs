@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::model::words::Tongue;
 use crate::model::words::Word;
-use crate::page::fields;
+use crate::page::entries::Entries;
 use crate::page::message::Message;
 
 /// A page that stands for itself: accessible, without script or inline style.
@@ -22,8 +22,8 @@ pub struct PlainPage<'a> {
     pub statement: Option<&'a str>,
     /// Where the form is.
     pub back: Option<&'a str>,
-    /// What the person typed, so that it is not lost: field and text.
-    pub entries: Vec<(String, String)>,
+    /// What the person typed, so that it is not lost.
+    pub entries: Option<Entries<'a>>,
     /// What is wrong and where, for whoever is asked for help; in English.
     pub detail: Option<&'a str>,
     /// For whoever is asked for help.
@@ -31,10 +31,6 @@ pub struct PlainPage<'a> {
 }
 
 impl PlainPage<'_> {
-    fn label(name: &str) -> String {
-        fields::readable(name)
-    }
-
     fn reference(&self) -> String {
         self.tongue
             .fill(Word::Reference, &[("id", self.request_id)])
@@ -72,7 +68,7 @@ mod tests {
             },
             statement: Some("<b>"),
             back: Some("/\"><script>"),
-            entries: vec![("c".into(), "</dd>".into())],
+            entries: Entries::new(Tongue::plain(Lang::Fr), vec![("c".into(), "</dd>".into())]),
             detail: Some("<script>"),
             request_id: "<script>",
         };

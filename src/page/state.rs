@@ -4,6 +4,7 @@
 
 mod beside;
 mod controls;
+mod left;
 mod options;
 
 use std::sync::Arc;
@@ -23,14 +24,15 @@ use crate::page::change::Notice;
 use crate::page::change::Place;
 use crate::page::fields::Fields;
 use crate::page::focus::Focus;
-use crate::page::given::Entry;
 use crate::page::given::Given;
+use crate::page::given::Wanted;
 use crate::page::message;
 use crate::page::message::Around;
 use crate::page::moved;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
 use crate::page::shared::Shared;
+use crate::page::state::left::Left;
 use crate::page::text;
 use crate::page::walk::Walk;
 
@@ -66,7 +68,7 @@ struct OpenSelect {
     disabled: bool,
     many: bool,
     /// The option to choose, if it is to be one: `None` once it is there.
-    wanted: Option<Entry>,
+    wanted: Option<Wanted>,
     /// The page's own choice, if none comes that is wanted.
     default: Option<HoleId>,
     /// Texts that stand after it.
@@ -118,6 +120,8 @@ pub(in crate::page) struct State {
     content: Option<(HoleId, u64)>,
     /// Notes beside fields.
     notes: usize,
+    /// What no control has got.
+    left: Left,
     /// Too much has waited: nothing waits for long any more.
     hasty: bool,
 }
@@ -154,6 +158,7 @@ impl State {
             aside: None,
             content: None,
             notes: 0,
+            left: Left::Open,
             hasty: false,
         }
     }
@@ -190,8 +195,9 @@ impl State {
         self.settle(true);
         // What is linked from a control must be there, wherever.
         let label = self.label.take().map(|label| label.after);
-        let select = self.select.take().map(|select| select.after);
-        for html in label.into_iter().chain(select) {
+        let select = self.select_closes();
+        let left = self.left_at_last();
+        for html in label.into_iter().chain(select).chain([left]) {
             self.put_text(&html);
         }
         let message = self.message_html();
@@ -225,6 +231,7 @@ impl State {
         self.default_stays();
         self.aside_stays();
         self.settle_form();
+        self.settle_left();
         if let Some(hole) = self.top.take() {
             // A place further down is better than none, but if the form can still come, it is awaited.
             let message = if complete || self.place == Place::Main {
@@ -378,7 +385,7 @@ impl State {
         let is_ours = self.walk.form(element);
         shared.at_end(element, |state, end| {
             if state.walk.form_end(&end.name()) {
-                state.form_end();
+                state.form_end(end);
             }
         });
         if !is_ours || self.place != Place::Form {
@@ -393,13 +400,14 @@ impl State {
         }
     }
 
-    fn form_end(&mut self) {
+    fn form_end(&mut self, end: &mut EndTag<'_>) {
         self.aside_stays();
         // Controls of the form may come after it.
         let all = self.fields.are_all_met() && !self.focus.awaits();
         if all || self.walk.form_id().is_none() {
             self.settle_form();
         }
+        self.left_at_end(end);
     }
 
     // === labels ===

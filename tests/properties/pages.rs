@@ -577,7 +577,7 @@ fn held(html: &Html) -> Vec<(String, String)> {
     out
 }
 
-const OURS: &str = ".formgate-message, .formgate-message *, .formgate-field-error, .formgate-field-error *, .formgate-field-note";
+const OURS: &str = ".formgate-message, .formgate-message *, .formgate-field-error, .formgate-field-error *, .formgate-field-note, .formgate-entries, .formgate-entries *";
 
 /// Every element of a page that is not ours, with its attributes but for those that are ours to change.
 fn skeleton(html: &Html) -> Vec<String> {
@@ -612,6 +612,7 @@ proptest! {
         fields in prop::collection::vec(field(), 1..7),
         texts in prop::collection::vec(typed(), 0..2),
         elsewhere in prop::option::of(typed()),
+        unplaced in prop::option::of("[a-z<&]{1,8}"),
         charset in select(vec![encoding_rs::UTF_8, encoding_rs::UTF_8, encoding_rs::WINDOWS_1252, encoding_rs::KOI8_R, encoding_rs::EUC_KR]),
         cuts in cuts(),
     ) {
@@ -628,7 +629,9 @@ proptest! {
             errors.extend(field.error.clone().map(|text| (field.name(at), text)));
         }
         errors.extend(elsewhere.map(|text| ("elsewhere".to_owned(), text)));
-        let told = Told { texts: Some(texts), place: Place::Form, errors: errors.clone(), focus: None, submitted: Some(sent.clone()) };
+        let mut submitted = sent.clone();
+        submitted.extend(unplaced.iter().map(|text| ("unplaced".to_owned(), text.clone())));
+        let told = Told { texts: Some(texts), place: Place::Form, errors: errors.clone(), focus: None, submitted: Some(submitted) };
         let out = rewritten(&told, charset, Limits::DEFAULT, &cut(&charset.encode(&page).0, &cuts));
         let (out, is_wrong) = charset.decode_without_bom_handling(&out);
         prop_assert!(!is_wrong, "{}", out);
@@ -643,6 +646,10 @@ proptest! {
         expected.push(("t0[]".to_owned(), String::new()));
         prop_assert_eq!(held(&after), expected, "{}", out);
         prop_assert_eq!(skeleton(&after), skeleton(&before), "{}", out);
+
+        // What has no place is listed, and nothing else.
+        let listed: Vec<String> = all(&after, "form[action='/send'] .formgate-entries dd").iter().map(|text| text.text().collect()).collect();
+        prop_assert_eq!(listed, Vec::from_iter(unplaced), "{}", out);
 
         // One message, first in the form, which names every error.
         let alerts = all(&after, "[role=alert]");

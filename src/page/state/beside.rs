@@ -81,7 +81,7 @@ impl State {
         let name = &control.name;
         let word = if control.kind == Kind::File {
             let multiple = element.has_attribute("multiple");
-            let had_file = self.given.had_file(name, multiple);
+            let had_file = self.given.had_file(name, multiple, control.disabled);
             had_file.then_some(Word::ChooseFileAgain)
         } else {
             let current = match control.kind {

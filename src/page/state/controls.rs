@@ -30,7 +30,7 @@ impl State {
             return;
         }
         let control = Control::textarea(element, &self.walk);
-        if let Some(text) = self.given.text(&control.name) {
+        if let Some(text) = self.given.text(&control.name, control.disabled) {
             // The parser drops one line break at the beginning.
             let html = format!("\n{}", attributes::escape(&text));
             element.set_inner_content(&html, ContentType::Html);
@@ -47,13 +47,13 @@ impl State {
         let choice = if many {
             None
         } else {
-            self.given.choice(&control.name)
+            self.given.choice(&control.name, control.disabled)
         };
         let is_touched = many || choice.is_some();
         // One before it that has no end ends here.
         self.option_ends();
         self.default_stays();
-        let unsaid = self.select.take().map(|select| select.after);
+        let unsaid = self.select_closes();
         self.select = Some(OpenSelect {
             // Without a name, no option is looked at.
             id: control.id.clone(),
@@ -73,16 +73,31 @@ impl State {
         shared.at_end(element, move |state, end| {
             state.option_ends();
             state.default_stays();
-            if let Some(select) = state.select.take() {
-                state.put_behind_end(end, "select", select.id, select.after, &within);
+            let id = state.select.as_mut().and_then(|select| select.id.take());
+            if let Some(after) = state.select_closes() {
+                state.put_behind_end(end, "select", id, after, &within);
             }
         });
     }
 
-    /// A button only loses the page's own focus.
+    /// No more options come. What stands after the select.
+    pub(in crate::page::state) fn select_closes(&mut self) -> Option<String> {
+        let select = self.select.take()?;
+        if let Some(wanted) = &select.wanted {
+            self.given.lose(&select.name, wanted);
+        }
+        Some(select.after)
+    }
+
+    /// A button loses the page's own focus, and keeps its value.
     pub(in crate::page) fn button(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
         if self.walk.counts(element) {
             self.focus.take_off(element);
+        }
+        if self.walk.owns(element)
+            && let Some(name) = attributes::get(element, "name")
+        {
+            self.given.is_not_missed(&name);
         }
     }
 
@@ -93,7 +108,12 @@ impl State {
         }
         self.focus.take_off(element);
         self.aside_stays();
-        self.walk.owns(element)
+        let owns = self.walk.owns(element);
+        if owns && let Some(name) = attributes::get(element, "dirname") {
+            // The browser says there in which direction the text is written.
+            self.given.is_not_missed(&name);
+        }
+        owns
     }
 
     /// Puts the value into an input. Whether it is checked now.
@@ -101,7 +121,7 @@ impl State {
         let name = &control.name;
         match control.kind {
             Kind::Text => {
-                if let Some(text) = self.given.text(name) {
+                if let Some(text) = self.given.text(name, control.disabled) {
                     attributes::set(element, "value", &text);
                 }
                 false
@@ -118,10 +138,23 @@ impl State {
             }
             Kind::Hidden => {
                 let value = attributes::get(element, "value").unwrap_or_default();
-                self.given.pass(name, &value);
+                self.given.pass(name, &value, control.disabled);
+                if !value.is_empty() {
+                    // One that is empty is filled in by a script, with what the person did.
+                    self.given.is_not_missed(name);
+                }
                 false
             }
-            Kind::File | Kind::Password | Kind::Button => false,
+            Kind::Button => {
+                for name in [name, &format!("{name}.x"), &format!("{name}.y")] {
+                    self.given.is_not_missed(name);
+                }
+                false
+            }
+            Kind::Password | Kind::File => {
+                self.given.is_not_missed(name);
+                false
+            }
             Kind::Textarea | Kind::Select | Kind::SelectMany => false,
         }
     }

@@ -85,7 +85,7 @@ impl State {
         let chosen = select
             .wanted
             .as_ref()
-            .is_some_and(|wanted| wanted.means(value));
+            .is_some_and(|wanted| wanted.entry.means(value));
         if chosen {
             select.wanted = None;
             if let Some(hole) = select.default.take() {
