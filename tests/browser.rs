@@ -73,3 +73,8 @@ fn frontends() {
 fn demo() {
     run("demo.test.mjs");
 }
+
+#[test]
+fn pages() {
+    run("pages.test.mjs");
+}

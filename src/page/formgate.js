@@ -54,14 +54,16 @@ const phrase = (root, { words }, name, value, which = value === null ? "emptied"
 // Puts the message of an answer there: all that is said, and every error, also of fields that the page does not have.
 function say(root, answer) {
   const kind = answer.msg_type ?? "information";
-  const texts = answer.texts ?? [answer.msg ?? answer.title ?? ""];
+  const texts = answer.texts ?? [answer.msg ?? ""];
   const lines = each(answer.errors, (name, text) => [make("strong", "", label(root, name)), ": " + text]);
   lines.push(...each(answer.changed, (name, value) => [phrase(root, answer, name, value)]));
   const place = region(root);
   place.className = "formgate-message formgate-" + kind;
   set(place, "role", kind === "error" ? "alert" : "status");
   place.replaceChildren(...texts.map((text) => make("p", "", text)));
-  if (lines[0]) place.append(make("ul", "", ...lines.map((line) => make("li", "", ...line))));
+  // What became of the submission comes last.
+  const list = make("ul", "", ...lines.map((line) => make("li", "", ...line)));
+  if (lines[0]) place.insertBefore(list, texts[1] && place.lastChild);
   return place;
 }
 
@@ -128,7 +130,7 @@ export function show(form, answer) {
     };
     note(form, name, "suggestion", take);
   });
-  const wanted = [answer.focus_on, ...each(answer.errors, (name) => name)].flatMap((name) => named(form, name));
+  const wanted = [answer.focus_on, ...each(answer.errors, String)].flatMap((name) => named(form, name));
   if (wanted.some((field) => (field.focus(), field === document.activeElement))) return;
   if (answer.msg_type === "error") place.focus();
   place.scrollIntoView({ block: "nearest" });
@@ -184,7 +186,7 @@ const upload = (form, url, headers, body) =>
     request.open("POST", url);
     for (const name in headers) request.setRequestHeader(name, headers[name]);
     request.responseType = "blob";
-    request.onerror = request.onabort = reject;
+    request.onerror = reject;
     request.onload = () => {
       const lines = request.getAllResponseHeaders().trim().split("\r\n");
       const init = { status: request.status, headers: lines.map((line) => line.split(/: (.*)/).slice(0, 2)) };
@@ -241,6 +243,7 @@ function busy(form, on) {
 
 function follow(form, url) {
   if (!/^https?:$/.test(url.protocol)) return busy(form);
+  // To another place of the same page the browser would go without asking for it again.
   const here = url.hash && url.href.split("#")[0] === location.href.split("#")[0];
   location = url;
   if (here) location.reload();

@@ -42,7 +42,7 @@ async function run(args) {
   lines.on("line", () => {});
   const stop = () =>
     new Promise((resolve) => {
-      if (child.exitCode !== null) return resolve();
+      if (child.exitCode !== null || child.signalCode) return resolve();
       child.once("exit", resolve);
       child.kill("SIGKILL");
     });
