@@ -25,12 +25,12 @@ use crate::wire::body::Outgoing;
 use crate::wire::connect::Connector;
 use crate::wire::hop;
 use crate::wire::paced::Broken;
-use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Received;
 use crate::wire::pool::SendError;
 use crate::wire::pool::Settings;
+use crate::wire::tempo::Tempo;
 
 /// Answers of at most so many bytes are read whole, so that half an answer is noticed before it is passed on and
 /// the connection is free again at once.
@@ -156,11 +156,11 @@ impl Backends {
 pub async fn pass(
     pool: &Arc<Pool>,
     arrival: Box<Arrival>,
-    pause: Duration,
+    tempo: Tempo,
 ) -> Result<Response<Outgoing>, BackendError> {
     let is_upgrade = arrival.upgrade.is_some();
     let mut response = pool
-        .send(passed(*arrival, pause), pool.settings().response)
+        .send(passed(*arrival, tempo), pool.settings().response)
         .await?
         .response;
     if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -172,7 +172,7 @@ pub async fn pass(
 }
 
 /// The request that is passed through for an arrival.
-fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
+fn passed(mut arrival: Arrival, tempo: Tempo) -> Box<Request<Outgoing>> {
     arrival.announce();
     let Arrival {
         mut head,
@@ -193,13 +193,7 @@ fn passed(mut arrival: Arrival, pause: Duration) -> Box<Request<Outgoing>> {
         head.headers
             .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    // A connection of HTTP/1 watches over its bodies itself.
-    let pace = if head.version == Version::HTTP_2 {
-        Pace::Pause(pause)
-    } else {
-        Pace::Free
-    };
-    let body = Outgoing::from(Paced::new(body, pace));
+    let body = Outgoing::from(Paced::upload(body, head.version, tempo));
     if body.size_hint().exact().is_none() {
         // hyper takes a `GET` without a length for one without a body.
         head.headers.insert(

@@ -206,6 +206,11 @@ static LIMITS: Shape = Shape {
             "The longest pause in a body, in either direction. Default: 30s.",
         ),
         key(
+            "body_rate",
+            Kind::Count,
+            "How many bytes a second a body must bring, measured over `body_pause` of waiting for it; 0 for any. Default: 100.",
+        ),
+        key(
             "header_timeout",
             Kind::Duration,
             "How long a request's head may take. Default: 10s.",
@@ -654,6 +659,8 @@ impl Config {
             text(table, "spool_folder").map(|path| folder.join(path)),
         );
         set(&mut self.limits.body_pause, time("body_pause"));
+        let rate = table.count("body_rate").map(|placed| placed.value);
+        set(&mut self.limits.body_rate, rate);
         set(&mut self.limits.header_timeout, time("header_timeout"));
         set(&mut self.limits.header_size, memory("header_size"));
         set(&mut self.limits.headers, count("headers"));
@@ -789,7 +796,7 @@ impl Config {
             trusted_proxies: self.trusted_proxies.clone(),
             intake: self.intake.clone(),
             submissions: self.submissions,
-            body_pause: self.limits.body_pause,
+            upload: self.limits.upload(),
             pages: self.pages,
             reach: Reach {
                 backend: self.backend.clone(),
@@ -861,6 +868,7 @@ impl Config {
             ("limits.spool_above", size(intake.spool.above)),
             ("limits.spool_folder", path(&intake.spool.folder)),
             ("limits.body_pause", time(limits.body_pause)),
+            ("limits.body_rate", limits.body_rate.to_string()),
             ("limits.header_timeout", time(limits.header_timeout)),
             ("limits.header_size", memory(limits.header_size)),
             ("limits.headers", limits.headers.to_string()),

@@ -32,6 +32,7 @@ use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
 use crate::wire::spool;
 use crate::wire::spool::Spool;
+use crate::wire::tempo::Late;
 
 /// How much of a body is taken in, and where it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,10 +331,13 @@ async fn next_frame(body: &mut Paced) -> Result<Option<Bytes>, DecodeError> {
                     return Ok(Some(data));
                 }
             }
-            Some(Err(Broken::Stalled)) => {
-                let text = "The form stopped coming before it was complete.";
+            Some(Err(Broken::Stalled(late))) => {
+                let text = match late {
+                    Late::Pause => "The form stopped coming before it was complete.",
+                    Late::Rate => "The form came too slowly.",
+                };
                 let stalled = Rejected {
-                    limit: Some("limits.body_pause"),
+                    limit: Some(late.limit()),
                     ..Rejected::with(408, text)
                 };
                 return Err(stalled.into());

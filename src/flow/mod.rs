@@ -61,6 +61,7 @@ use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
 use crate::wire::proof::Key;
+use crate::wire::tempo::Tempo;
 
 /// How requests are treated, whatever form they are for.
 #[derive(Debug, Clone)]
@@ -73,8 +74,8 @@ pub struct Settings {
     pub intake: Intake,
     /// How many submissions of one form may be under way, where its rule file does not say.
     pub submissions: usize,
-    /// The longest pause in a body.
-    pub body_pause: Duration,
+    /// How fast a person's body must come.
+    pub upload: Tempo,
     /// How forms' pages are dealt with.
     pub pages: Pages,
     /// How others are reached.
@@ -251,7 +252,7 @@ impl Gate {
         let origin = route.and_then(|route| route.form.backend.as_ref());
         let changes = !arrival.head.method.is_safe();
         let pool = snapshot.backends.of(origin);
-        let response = backend::pass(pool, arrival, self.settings.body_pause).await;
+        let response = backend::pass(pool, arrival, self.settings.upload).await;
         response.map_err(|error| FlowError::Pass(error, changes))
     }
 

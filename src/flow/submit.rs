@@ -10,7 +10,6 @@ use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
-use http::Version;
 use http::header;
 use serde_json::Value;
 
@@ -66,8 +65,8 @@ use crate::wire::arrival::Arrival;
 use crate::wire::arrival::Peer;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
-use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
+use crate::wire::tempo::Late;
 
 /// The largest JSON answer that is read for its submission id.
 const MAX_RESULT: u64 = 1 << 20;
@@ -202,14 +201,7 @@ async fn read(
     };
     arrival.announce();
     let Arrival { head, body, .. } = *arrival;
-    // A connection of HTTP/1 watches over its bodies itself.
-    let pause = Pace::Pause(gate.settings.body_pause);
-    let pace = if head.version == Version::HTTP_2 {
-        pause
-    } else {
-        Pace::Free
-    };
-    let body = Paced::new(body, pace);
+    let body = Paced::upload(body, head.version, gate.settings.upload);
     let form = Arc::clone(&left.form);
     let reading = decode(form, is_get, head, body, &gate.settings.intake);
     let submission = reading
@@ -637,10 +629,14 @@ pub(in crate::flow) fn backend_failed(
                 SendError::Upload(_) => {
                     return Said::rejected(Rejected::malformed("The upload broke off."));
                 }
-                SendError::Stalled => {
+                SendError::Stalled(late) => {
+                    let text = match late {
+                        Late::Pause => "The upload stopped coming before it was complete.",
+                        Late::Rate => "The upload came too slowly.",
+                    };
                     return Said::rejected(Rejected {
-                        limit: Some("limits.body_pause"),
-                        ..Rejected::with(408, "The upload stopped coming before it was complete.")
+                        limit: Some(late.limit()),
+                        ..Rejected::with(408, text)
                     });
                 }
             };

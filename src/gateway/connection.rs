@@ -252,7 +252,9 @@ impl Watch {
 
     /// How often to look.
     fn often(&self) -> Duration {
-        let Patience { header, idle, body } = self.patience;
+        let Patience {
+            header, idle, body, ..
+        } = self.patience;
         (header.min(idle).min(body) / 4).max(Duration::from_millis(10))
     }
 
@@ -267,7 +269,9 @@ impl Watch {
     }
 
     fn look(&mut self, line: &Line, now: Instant) -> Look {
-        let Patience { header, idle, body } = self.patience;
+        let Patience {
+            header, idle, body, ..
+        } = self.patience;
         line.forgive();
         if line.was_busy() || line.is_busy() {
             self.busy = now;

@@ -57,6 +57,9 @@ pub enum Fault {
     /// Over `limits.body_pause`.
     #[error("the body stopped coming for {0:?}")]
     BodyPause(Duration),
+    /// Under `limits.body_rate`.
+    #[error("the body came more slowly than {0} bytes a second")]
+    BodyRate(u64),
     /// An answer was not read for `limits.body_pause`; nobody would read another.
     #[error("the answer was not read for {0:?}")]
     Unread(Duration),
@@ -74,7 +77,11 @@ impl Fault {
     pub const fn is_timeout(self) -> bool {
         matches!(
             self,
-            Self::HeaderTimeout(_) | Self::BodyPause(_) | Self::Unread(_) | Self::Idle(_)
+            Self::HeaderTimeout(_)
+                | Self::BodyPause(_)
+                | Self::BodyRate(_)
+                | Self::Unread(_)
+                | Self::Idle(_)
         )
     }
 
@@ -85,6 +92,7 @@ impl Fault {
             Self::Idle(_) | Self::Unread(_) => return None,
             Self::HeaderTimeout(_) => (408, "Request Timeout", Some("limits.header_timeout")),
             Self::BodyPause(_) => (408, "Request Timeout", Some("limits.body_pause")),
+            Self::BodyRate(_) => (408, "Request Timeout", Some("limits.body_rate")),
             Self::TargetSize(_) => (414, "URI Too Long", Some("limits.header_size")),
             Self::HeaderSize(_) => (
                 431,

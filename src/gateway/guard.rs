@@ -21,6 +21,9 @@ use crate::gateway::head::HeadLimits;
 use crate::gateway::head::Reader;
 use crate::gateway::line::Line;
 use crate::wire::clock::Clock;
+use crate::wire::tempo::Late;
+use crate::wire::tempo::Meter;
+use crate::wire::tempo::Tempo;
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Patience {
     pub idle: Duration,
     /// Between two pieces of a body that somebody waits for, in either direction.
     pub body: Duration,
+    /// How many bytes a second a body must bring.
+    pub rate: u64,
 }
 
 /// A socket whose bytes are read along.
@@ -43,6 +48,8 @@ pub struct Guard<S> {
     reader: Reader,
     patience: Patience,
     fault: Option<Fault>,
+    /// How fast the body comes that is coming.
+    meter: Meter,
     /// Since when the peer has been expected to say something.
     since: Instant,
     /// Whether the head of a request has come at all.
@@ -76,6 +83,10 @@ impl<S> Guard<S> {
             reader: Reader::new(limits),
             patience,
             fault: None,
+            meter: Meter::new(Tempo {
+                pause: patience.body,
+                rate: patience.rate,
+            }),
             since,
             greeted: false,
             was_busy: false,
@@ -110,14 +121,27 @@ impl<S> Guard<S> {
         if came.is_empty() {
             return;
         }
+        let waited = std::mem::take(&mut self.waiting);
+        let in_body = self.reader.is_in_body();
         // A head must come in time from its first byte on – the first one, from the beginning of the connection –
         // and everything else, from its last.
         let now = Instant::now();
+        if in_body {
+            let waited = if waited {
+                now - self.since
+            } else {
+                Duration::ZERO
+            };
+            self.meter.came(came.len(), waited);
+        }
         if self.greeted && !self.reader.is_in_head() {
             self.since = now;
         }
         let read = self.reader.read(came);
         self.line.set_open(self.reader.open());
+        if in_body && !self.reader.is_in_body() {
+            self.meter.begin();
+        }
         match read {
             Ok(()) => {
                 if !self.reader.is_in_head() {
@@ -160,13 +184,20 @@ impl<S> Guard<S> {
 
     /// Until when the peer must have said something.
     fn deadline(&self) -> Option<(Instant, Fault)> {
-        let Patience { header, idle, body } = self.patience;
+        let Patience {
+            header, idle, body, ..
+        } = self.patience;
         let (patience, fault) = if self.reader.is_in_head() {
             (header, Fault::HeaderTimeout(header))
         } else if self.reader.is_raw() {
             return None;
         } else if self.reader.is_in_body() {
-            (body, Fault::BodyPause(body))
+            let (deadline, late) = self.meter.deadline(self.since);
+            let fault = match late {
+                Late::Pause => Fault::BodyPause(body),
+                Late::Rate => Fault::BodyRate(self.patience.rate),
+            };
+            return Some((deadline, fault));
         } else if self.line.is_busy() {
             return None;
         } else if self.greeted {
@@ -213,8 +244,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             this.ahead.advance(here);
         }
         let came = buf.filled().len() - before;
-        this.waiting = false;
         this.inspect(buf, before);
+        this.waiting = false;
         match this.fault {
             // All that came was cut off: an empty read would look like the end.
             Some(fault) if came > 0 && buf.filled().len() == before => this.after_fault(fault, cx),
@@ -229,7 +260,10 @@ fn error(fault: Fault) -> io::Error {
     } else {
         io::ErrorKind::InvalidData
     };
-    io::Error::new(kind, fault)
+    match fault {
+        Fault::BodyRate(_) => io::Error::new(kind, Late::Rate),
+        _ => io::Error::new(kind, fault),
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Guard<S> {

@@ -24,6 +24,7 @@ use crate::gateway::neighbours::Neighbours;
 use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
 use crate::wire::arrival::Peer;
+use crate::wire::tempo::Tempo;
 
 /// What connections may do. Each has the name it has in `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Limits {
     pub idle: Duration,
     /// The longest pause in a body, in either direction.
     pub body_pause: Duration,
+    /// How many bytes a second a body must bring.
+    pub body_rate: u64,
     /// Whether header names keep their letter case.
     pub header_case: bool,
     /// How many connections there may be.
@@ -56,6 +59,7 @@ impl Default for Limits {
             headers: 100,
             idle: Duration::from_secs(60),
             body_pause: Duration::from_secs(30),
+            body_rate: 100,
             header_case: false,
             connections: 10_000,
             connections_per_address: 1000,
@@ -72,11 +76,21 @@ impl Limits {
         }
     }
 
+    /// How fast a person's body must come.
+    #[must_use]
+    pub const fn upload(&self) -> Tempo {
+        Tempo {
+            pause: self.body_pause,
+            rate: self.body_rate,
+        }
+    }
+
     pub(in crate::gateway) const fn patience(&self) -> Patience {
         Patience {
             header: self.header_timeout,
             idle: self.idle,
             body: self.body_pause,
+            rate: self.body_rate,
         }
     }
 }

@@ -324,7 +324,7 @@ async fn exchange(
     );
     let body = match body.until(began + allowed).whole(MAX_REPLY).await {
         Ok(body) => body,
-        Err(Broken::Stalled) => return Attempted::failed(&SendError::TimedOut(allowed)),
+        Err(Broken::Stalled(_)) => return Attempted::failed(&SendError::TimedOut(allowed)),
         Err(broken) => {
             let finding = Finding::new("body", format!("the reply broke off: {broken}"));
             return Attempted::without_answer(Outcome::Failed, finding, Again::No);
@@ -378,7 +378,7 @@ impl Attempted {
                 (Outcome::Failed, Again::After(RECONNECT))
             }
             SendError::TimedOut(_) => (Outcome::TimedOut, Again::No),
-            SendError::Lost(_) | SendError::Upload(_) | SendError::Stalled => {
+            SendError::Lost(_) | SendError::Upload(_) | SendError::Stalled(_) => {
                 (Outcome::Failed, Again::No)
             }
         };

@@ -15,3 +15,4 @@ pub mod pool;
 pub mod proof;
 pub mod rewritten;
 pub mod spool;
+pub mod tempo;

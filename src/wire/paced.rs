@@ -1,5 +1,5 @@
-//! Bodies that must keep coming. Owns the limit on how long a peer may send nothing; what to do when it has passed
-//! is left to whoever reads the body.
+//! Bodies that must keep coming. Owns the clock by which a peer is too slow; how slow that is is measured by
+//! [`crate::wire::tempo`], and what to do then is left to whoever reads the body.
 
 use std::error::Error;
 use std::io;
@@ -10,6 +10,7 @@ use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -17,6 +18,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::wire::clock::Clock;
+use crate::wire::tempo::Late;
+use crate::wire::tempo::Meter;
+use crate::wire::tempo::Tempo;
 
 /// A body from a peer, with a limit on its time.
 #[derive(Debug)]
@@ -29,12 +33,14 @@ pub struct Paced {
 }
 
 /// How long a body may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Pace {
     /// No limit here: the connection has one.
     Free,
     /// The longest pause between two pieces.
     Pause(Duration),
+    /// What a person sends. On the heap, as few requests have it.
+    Upload(Box<Meter>),
     /// All of it must have come by then.
     Until(Instant),
 }
@@ -42,9 +48,9 @@ pub enum Pace {
 /// Why a body did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// The peer sent nothing for too long.
-    #[error("nothing came in time")]
-    Stalled,
+    /// The peer sent nothing, or too little, for too long.
+    #[error(transparent)]
+    Stalled(Late),
     /// The connection failed, or the peer broke off.
     #[error(transparent)]
     Lost(hyper::Error),
@@ -61,11 +67,11 @@ impl From<hyper::Error> for Broken {
     fn from(error: hyper::Error) -> Self {
         let mut source = error.source();
         while let Some(inner) = source {
-            if inner
-                .downcast_ref::<io::Error>()
-                .is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+            if let Some(io) = inner.downcast_ref::<io::Error>()
+                && io.kind() == io::ErrorKind::TimedOut
             {
-                return Self::Stalled;
+                let late = io.get_ref().and_then(|inner| inner.downcast_ref());
+                return Self::Stalled(late.copied().unwrap_or(Late::Pause));
             }
             source = inner.source();
         }
@@ -78,6 +84,18 @@ impl Paced {
     #[must_use]
     pub fn new(inner: Incoming, pace: Pace) -> Self {
         Self::with_clock(inner, pace, Clock::default())
+    }
+
+    /// A person's body. A connection of HTTP/1 watches over its bodies itself.
+    #[must_use]
+    pub fn upload(inner: Incoming, version: Version, tempo: Tempo) -> Self {
+        let free = version != Version::HTTP_2 || inner.is_end_stream();
+        let pace = if free {
+            Pace::Free
+        } else {
+            Pace::Upload(Box::new(Meter::new(tempo)))
+        };
+        Self::new(inner, pace)
     }
 
     /// The same, with a clock that is there already.
@@ -97,17 +115,30 @@ impl Paced {
     }
 
     /// Limits the time differently from now on.
-    pub const fn set_pace(&mut self, pace: Pace) {
+    pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
     }
 
-    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = match self.pace {
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
+        let (deadline, late) = match &self.pace {
             Pace::Free => return Poll::Pending,
-            Pace::Pause(pause) => *self.since.get_or_insert_with(Instant::now) + pause,
-            Pace::Until(deadline) => deadline,
+            Pace::Pause(pause) => (
+                *self.since.get_or_insert_with(Instant::now) + *pause,
+                Late::Pause,
+            ),
+            Pace::Upload(meter) => meter.deadline(*self.since.get_or_insert_with(Instant::now)),
+            Pace::Until(deadline) => (*deadline, Late::Pause),
         };
-        self.clock.poll_until(deadline, cx)
+        self.clock.poll_until(deadline, cx).map(|()| late)
+    }
+
+    fn note(&mut self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>) {
+        let since = self.since.take();
+        if let (Pace::Upload(meter), Some(Ok(frame))) = (&mut self.pace, frame) {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let waited = since.map_or(Duration::ZERO, |since| since.elapsed());
+            meter.came(bytes, waited);
+        }
     }
 }
 
@@ -120,11 +151,11 @@ impl Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
-            self.since = None;
+            self.note(frame.as_ref());
             return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from)));
         }
-        ready!(self.poll_limit(cx));
-        Poll::Ready(Some(Err(Broken::Stalled)))
+        let late = ready!(self.poll_limit(cx));
+        Poll::Ready(Some(Err(Broken::Stalled(late))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -37,6 +37,7 @@ use crate::wire::connect::Connector;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
+use crate::wire::tempo::Late;
 
 /// How connections are kept, and how long an answer may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,9 +113,9 @@ pub enum SendError {
     /// The person's upload broke off while it was passed on.
     #[error("the upload broke off: {0}")]
     Upload(hyper::Error),
-    /// The person's upload stopped coming while it was passed on.
-    #[error("the upload stopped coming")]
-    Stalled,
+    /// The person's upload was too slow while it was passed on.
+    #[error("the upload: {0}")]
+    Stalled(Late),
     /// No answer in time. The server may have acted.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -350,8 +351,8 @@ fn failure(error: hyper::Error) -> SendError {
     }
     let mut source = error.source();
     while let Some(inner) = source {
-        if matches!(inner.downcast_ref(), Some(Broken::Stalled)) {
-            return SendError::Stalled;
+        if let Some(Broken::Stalled(late)) = inner.downcast_ref() {
+            return SendError::Stalled(*late);
         }
         source = inner.source();
     }
@@ -433,7 +434,7 @@ impl Received {
 
     /// Lets all of it take until `deadline`, and no longer.
     #[must_use]
-    pub const fn until(mut self, deadline: Instant) -> Self {
+    pub fn until(mut self, deadline: Instant) -> Self {
         self.body.set_pace(Pace::Until(deadline));
         self
     }

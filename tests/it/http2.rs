@@ -519,6 +519,37 @@ async fn a_body_that_stops_coming_is_answered_408() {
     assert_eq!((app.backend.count(), app.hooks.count()), (0, 0));
 }
 
+#[tokio::test]
+async fn a_body_that_drips_is_answered_408() {
+    let site = hasty().configure(|config| {
+        config.limits.body_rate = 5000;
+        // So that a busy machine makes no pause that is too long.
+        config.limits.body_pause = 2 * SHORT;
+    });
+    let app = site.start().await;
+    let mut client = h2c::connect(app.address).await;
+    for path in ["/contact", "/other"] {
+        let (answer, mut upload) = client.begin(form(path), false).await;
+        let mut answer = std::pin::pin!(got(answer));
+        let drip = async {
+            loop {
+                if let Ok(got) = tokio::time::timeout(SHORT / 30, answer.as_mut()).await {
+                    return got;
+                }
+                // Once the stream is reset, nothing more can be sent, and an answer has come.
+                let _ = upload.send_data(Bytes::from_static(b"b"), false);
+            }
+        };
+        let got = within("an answer to a drip", drip).await;
+        let got = got.expect("an answer");
+        assert_eq!(got.status, 408, "{path}: {}", got.text());
+        assert_eq!(got.json()["limit"], "limits.body_rate", "{path}");
+    }
+    // The others on the connection are not affected.
+    assert_eq!(client.ask(request("GET", "/a")).await.status, 200);
+    assert_eq!((app.backend.count(), app.hooks.count()), (1, 0));
+}
+
 /// A client that takes no byte of any body.
 async fn unwilling(app: &App) -> h2c::Client {
     let stream = TcpStream::connect(app.address).await.expect("a connection");

@@ -189,18 +189,80 @@ async fn a_body_that_stops_coming_is_answered_408() {
 }
 
 #[tokio::test]
-async fn a_body_that_keeps_coming_may_take_its_time() {
-    let app = start().await;
+async fn a_body_that_drips_is_answered_408() {
+    let site = hasty().configure(|config| {
+        config.limits.body_rate = 5000;
+        // So that a busy machine makes no pause that is too long.
+        config.limits.body_pause = 2 * SHORT;
+    });
+    let app = site.start().await;
+    app.hooks.reply(&json!({}));
+    for (target, frame, drop) in [
+        ("/contact", "Content-Length: 10000\r\n\r\na=", "b"),
+        (
+            "/contact",
+            "Transfer-Encoding: chunked\r\n\r\n",
+            "1\r\nb\r\n",
+        ),
+        ("/other", "Content-Length: 10000\r\n\r\n", "b"),
+        ("/other", "Transfer-Encoding: chunked\r\n\r\n", "1\r\nb\r\n"),
+    ] {
+        let mut wire = app.connect().await;
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n{frame}"
+        );
+        wire.write(request.as_bytes()).await;
+        let began = Instant::now();
+        let drip = async {
+            // Never a pause that is too long.
+            while tokio::time::timeout(SHORT / 30, wire.more()).await.is_err() {
+                wire.write(drop.as_bytes()).await;
+            }
+        };
+        within("an answer to a drip", drip).await;
+        let answer = wire.answer().await;
+        assert_eq!(answer.status, 408, "{target} {frame:?}: {}", answer.text());
+        assert_eq!(answer.json()["limit"], "limits.body_rate");
+        assert_eq!(answer.json()["submitted"], false);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    }
+    assert_eq!((app.backend.count(), app.hooks.count()), (0, 0));
+    app.backend.wait_until_left().await;
+}
+
+#[tokio::test]
+async fn a_body_may_drip_where_the_configuration_says_so() {
+    let site = hasty().configure(|config| config.limits.body_rate = 0);
+    let app = site.start().await;
+    app.hooks.reply(&json!({}));
     for target in ["/contact", "/other"] {
         let mut wire = app.connect().await;
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 22\r\n\r\na="
         );
         wire.write(head.as_bytes()).await;
-        let began = Instant::now();
         for _ in 0..20 {
             tokio::time::sleep(SHORT / 10).await;
             wire.write(b"b").await;
+        }
+        assert_eq!(wire.answer().await.status, 200, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_keeps_coming_may_take_its_time() {
+    let app = start().await;
+    for target in ["/contact", "/other"] {
+        let mut wire = app.connect().await;
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 2002\r\n\r\na="
+        );
+        wire.write(head.as_bytes()).await;
+        let began = Instant::now();
+        for _ in 0..20 {
+            tokio::time::sleep(SHORT / 10).await;
+            wire.write(&[b'b'; 100]).await;
         }
         assert!(began.elapsed() > SHORT, "longer than a pause may be");
         assert_eq!(wire.answer().await.status, 200, "{target}");
@@ -209,7 +271,7 @@ async fn a_body_that_keeps_coming_may_take_its_time() {
     assert!(
         received
             .iter()
-            .all(|one| one.text() == format!("a={}", "b".repeat(20)))
+            .all(|one| one.text() == format!("a={}", "b".repeat(2000)))
     );
 }
 
