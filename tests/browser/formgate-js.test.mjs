@@ -118,6 +118,25 @@ test("a stopped form says why, beside its field and at its top, and takes the co
   await close();
 });
 
+test("what a page came with after a plain submit is taken away in the same way", async () => {
+  const { page, close } = await open();
+  await page.fill("#email", "ana");
+  await page.fill("#city", "Lausanne");
+  await page.evaluate(() => document.querySelector("form").submit());
+  await page.waitForURL("**/contact");
+  await message(page, "error");
+  assert.equal(await page.inputValue("#city"), "Lausanne");
+  assert.match(await description(page, "email"), /Enter an e-mail address we can write to\./);
+  await page.fill("#email", "ana@example");
+  assert.equal(await description(page, "email"), "We answer there.");
+  assert.equal(await page.getAttribute("#email", "aria-invalid"), null);
+  assert.equal(await page.locator(".formgate-field-error").count(), 0);
+  await page.click("button >> text=Send");
+  await message(page, "success");
+  assert.equal(await page.locator(".formgate-message").count(), 1);
+  await close();
+});
+
 test("it sends what the browser would have sent", async () => {
   const ways = [
     ["", "application/x-www-form-urlencoded"],

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -20,15 +20,17 @@ export const PATIENCE = Number(process.env.PATIENCE ?? 15_000);
 
 const axe = readFileSync(join(here, "node_modules/axe-core/axe.min.js"), "utf8");
 
-function programOf(name, candidates) {
-  const found = [process.env[name], ...candidates].find((path) => path && existsSync(path));
-  assert(found, `no ${name}: none of ${candidates.join(", ")}`);
+const formgate = () => process.env.FORMGATE_BIN ?? join(root, "target/debug/formgate");
+
+/** As tests/browser.rs looks for it. */
+function browserPath() {
+  const places = ["chromium", "chromium-browser", "google-chrome"].flatMap((name) =>
+    process.env.PATH.split(delimiter).map((folder) => join(folder, name)),
+  );
+  const found = [process.env.CHROMIUM, ...places].find((path) => path && existsSync(path));
+  assert(found, "no Chromium in PATH, and CHROMIUM does not name one");
   return found;
 }
-
-const formgate = () => programOf("FORMGATE_BIN", [join(root, "target/debug/formgate")]);
-const browserPath = () =>
-  programOf("CHROMIUM", ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]);
 
 /** Runs the gateway's program; gives where it listens once it does. */
 async function run(args) {
