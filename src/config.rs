@@ -38,6 +38,7 @@ use crate::source::shape::nearest;
 use crate::source::table::Table;
 use crate::wire::connect;
 use crate::wire::connect::Connector;
+use crate::wire::egress::Networks;
 use crate::wire::pool;
 use crate::wire::proof;
 use crate::wire::spool;
@@ -117,6 +118,7 @@ pub static CONFIG: Shape = Shape {
             Kind::Table(&BACKEND_TIMEOUTS),
             "How long the backend may take.",
         ),
+        key("egress", Kind::Table(&EGRESS), "Where hooks may be called."),
         key(
             "jwt",
             Kind::Table(&JWT),
@@ -281,6 +283,24 @@ static BACKEND_TIMEOUTS: Shape = Shape {
     ],
 };
 
+static EGRESS: Shape = Shape {
+    title: "[egress]",
+    doc: "Where hooks may be called, judged by the address that is connected to; backends are not judged.",
+    others: None,
+    keys: &[
+        key(
+            "allow",
+            Kind::Texts,
+            "The only networks (`10.0.0.0/8`) in which hooks are called. Default: any.",
+        ),
+        key(
+            "deny",
+            Kind::Texts,
+            "Networks in which hooks are not called, whatever `allow` says. Default: none.",
+        ),
+    ],
+};
+
 static JWT: Shape = Shape {
     title: "[jwt]",
     doc: "How the site's own login tokens are verified.",
@@ -380,6 +400,8 @@ pub struct Config {
     pub backend_pool: pool::Settings,
     /// How much of a form's page is held, and how long it is waited for.
     pub pages: Pages,
+    /// Where hooks may be called.
+    pub egress: Networks,
     /// How login tokens are verified.
     pub jwt: Option<jwt::Settings>,
     /// The file it was read from.
@@ -421,6 +443,7 @@ impl Default for Config {
             backend_connect: Duration::from_secs(2),
             backend_pool: pool::Settings::default(),
             pages: Pages::default(),
+            egress: Networks::default(),
             jwt: None,
             file: None,
             said: BTreeMap::new(),
@@ -544,6 +567,9 @@ impl Config {
             if let Some(timeouts) = table.table("backend_timeouts", &BACKEND_TIMEOUTS) {
                 self.apply_timeouts(&timeouts);
             }
+            if let Some(egress) = table.table("egress", &EGRESS) {
+                self.apply_egress(&egress);
+            }
             if let Some(jwt) = table.table("jwt", &JWT) {
                 self.apply_jwt(&jwt, folder, draft);
             }
@@ -609,13 +635,10 @@ impl Config {
         if table.has("hosts") {
             self.hosts = hosts(table, "hosts");
         }
-        if table.has("trusted_proxies") {
-            let nets = table.texts("trusted_proxies");
-            self.trusted_proxies = nets
-                .iter()
-                .filter_map(|net| Some(table.parsed(net, network)?.value))
-                .collect();
-        }
+        set(
+            &mut self.trusted_proxies,
+            networks(table, "trusted_proxies"),
+        );
         if let Some((key, reference)) = secret_of(table, "key", folder) {
             let length = key.expose().len();
             if length < LEAST_KEY {
@@ -725,6 +748,20 @@ impl Config {
         set(&mut self.pages.wait, time("page"));
     }
 
+    fn apply_egress(&mut self, table: &Table<'_>) {
+        if table.is_empty_list("allow") {
+            table.complain(
+                "allow",
+                "no network is left to call a hook in",
+                "leave `allow` out, or name the networks",
+            );
+        }
+        if let Some(nets) = networks(table, "allow") {
+            self.egress.allow = Some(nets);
+        }
+        set(&mut self.egress.deny, networks(table, "deny"));
+    }
+
     fn apply_tls(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
         let path = |name: &str| text(table, name).map(|path| folder.join(path));
         draft.cert = path("cert").or(draft.cert.take());
@@ -802,7 +839,7 @@ impl Config {
                 backend: self.backend.clone(),
                 to_backends: Connector::open(Arc::clone(&tls), self.backend_connect),
                 backend_pool: self.backend_pool.clone(),
-                to_hooks: Connector::guarded(tls, hook_connect),
+                to_hooks: Connector::guarded(tls, hook_connect, self.egress.clone()),
                 // Each hook has its own time; the pool's is the longest a hook can have.
                 hook_pool: pool::Settings::default(),
             },
@@ -838,11 +875,10 @@ impl Config {
         let time = |duration: Duration| quoted(&show_duration(duration));
         let size = |bytes: u64| quoted(&show_size(bytes));
         let memory = |bytes: usize| quoted(&show_size(u64::try_from(bytes).unwrap_or(u64::MAX)));
-        let nets: Vec<String> = self
-            .trusted_proxies
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let nets = |nets: &[IpNet]| {
+            let nets: Vec<String> = nets.iter().map(ToString::to_string).collect();
+            list(&nets)
+        };
         let (intake, limits) = (&self.intake, &self.limits);
         let mut shown = vec![
             ("listen", quoted(&self.listen.to_string())),
@@ -850,7 +886,7 @@ impl Config {
             ("rules", path(&self.rules)),
             ("project", quoted(&self.project)),
             ("hosts", list(&self.hosts)),
-            ("trusted_proxies", list(&nets)),
+            ("trusted_proxies", nets(&self.trusted_proxies)),
             ("preserve_header_case", limits.header_case.to_string()),
             ("log", quoted(&self.log)),
             ("limits.body", size(intake.body)),
@@ -887,6 +923,7 @@ impl Config {
             ),
             ("backend_timeouts.idle", time(self.backend_pool.idle)),
             ("backend_timeouts.page", time(self.pages.wait)),
+            ("egress.deny", nets(&self.egress.deny)),
             (
                 "telemetry.log",
                 quoted(if self.log_format == LogFormat::Json {
@@ -902,6 +939,8 @@ impl Config {
             found.map(|reference| (path, quoted(reference)))
         };
         shown.extend(reference("key"));
+        let allow = self.egress.allow.as_deref();
+        shown.extend(allow.map(|allow| ("egress.allow", nets(allow))));
         shown.extend(self.ca.as_ref().map(|ca| ("ca", path(ca))));
         if let Some(files) = &self.tls {
             shown.extend([
@@ -965,6 +1004,16 @@ fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<(Secret, St
         };
         Ok((secret, reference))
     })
+}
+
+/// The networks of a key, if it is there.
+fn networks(table: &Table<'_>, name: &str) -> Option<Vec<IpNet>> {
+    let texts = table.has(name).then(|| table.texts(name))?;
+    let nets = texts.iter();
+    Some(
+        nets.filter_map(|net| Some(table.parsed(net, network)?.value))
+            .collect(),
+    )
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -1196,7 +1245,7 @@ mod tests {
         fs::write(&secret, "hunter2hunter2hunter2hunter2hunt\n").expect("writable");
         let secret = format!("file:{}", secret.display());
         let file = format!(
-            "key = '{secret}'\nca = 'ca.pem'\n[tls]\ncert = 'c'\nkey = 'k'\n\
+            "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\n[tls]\ncert = 'c'\nkey = 'k'\n\
              [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n"
         );
         let config = compose(&file, &[], &Vec::new()).expect("good").config;

@@ -37,6 +37,7 @@ use crate::model::reply_table::Reading;
 use crate::rules::form::Form;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
+use crate::wire::connect::ConnectError;
 use crate::wire::paced::Broken;
 use crate::wire::pool::Exchange;
 use crate::wire::pool::SendError;
@@ -374,6 +375,8 @@ fn wait(value: &str, now: Timestamp) -> Option<Duration> {
 impl Attempted {
     fn failed(error: &SendError) -> Self {
         let (outcome, again) = match error {
+            // It would be refused again.
+            SendError::Connect(ConnectError::Refused(..)) => (Outcome::Failed, Again::No),
             SendError::Connect(_) | SendError::Unsent(_) => {
                 (Outcome::Failed, Again::After(RECONNECT))
             }

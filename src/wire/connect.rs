@@ -20,14 +20,16 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::model::origin::Origin;
-use crate::wire::egress;
+use crate::wire::egress::Networks;
+use crate::wire::egress::Refused;
 
 /// Makes connections.
 #[derive(Debug, Clone)]
 pub struct Connector {
     tls: Arc<ClientConfig>,
     timeout: Duration,
-    guarded: bool,
+    /// Where it may go; `None` for anywhere.
+    networks: Option<Arc<Networks>>,
 }
 
 /// Why there is no connection; nothing was sent.
@@ -36,9 +38,9 @@ pub enum ConnectError {
     /// The name has no address.
     #[error("the name `{0}` could not be looked up: {1}")]
     Lookup(String, io::Error),
-    /// Every address of the name is one that is never called.
+    /// Every address of the name is one that may not be called.
     #[error("`{0}` may not be called: {1}")]
-    Refused(String, egress::Refused),
+    Refused(String, Refused),
     /// No address answered.
     #[error("no connection to {0}: {1}")]
     Connect(SocketAddr, io::Error),
@@ -60,13 +62,13 @@ pub enum Connection {
 }
 
 impl Connector {
-    /// For calls to hooks: addresses that are never called are refused.
+    /// For calls to hooks: addresses that are never called are refused, and what the operator has closed.
     #[must_use]
-    pub const fn guarded(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+    pub fn guarded(tls: Arc<ClientConfig>, timeout: Duration, networks: Networks) -> Self {
         Self {
             tls,
             timeout,
-            guarded: true,
+            networks: Some(Arc::new(networks)),
         }
     }
 
@@ -76,7 +78,7 @@ impl Connector {
         Self {
             tls,
             timeout,
-            guarded: false,
+            networks: None,
         }
     }
 
@@ -119,8 +121,9 @@ impl Connector {
         let mut allowed = Vec::new();
         let mut refused = None;
         for address in found {
-            match egress::judge(address.ip()) {
-                Err(why) if self.guarded => refused = Some(why),
+            let judged = self.networks.as_ref().map(|nets| nets.judge(address.ip()));
+            match judged {
+                Some(Err(why)) => refused = Some(why),
                 _ => allowed.push(address),
             }
         }

@@ -1,9 +1,12 @@
-//! Where the gateway's own calls may go. Owns the judgement on one address, in every form an IPv4 address can take;
-//! asking it for the connection that is really made is left to [`crate::wire::connect`].
+//! Where the gateway's own calls may go: never to some addresses, and else where the operator says. Owns the judgement
+//! on one address, in every form an IPv4 address can take; asking it for the connection that is really made is left to
+//! [`crate::wire::connect`].
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+
+use ipnet::IpNet;
 
 /// Why an address may not be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,19 +23,60 @@ pub enum Refused {
     /// No machine at all.
     #[error("the unspecified address is never called")]
     Unspecified,
+    /// The operator has closed this network.
+    #[error("{0} is in {1}, which `egress.deny` lists")]
+    Denied(IpAddr, IpNet),
+    /// The operator has opened others only.
+    #[error("{0} is in no network that `egress.allow` lists")]
+    NotAllowed(IpAddr),
 }
 
-/// Judges an address that a rule file's hook would be called at.
-///
-/// # Errors
-/// [`Refused`] with the rule.
-pub fn judge(address: IpAddr) -> Result<(), Refused> {
+/// What the operator says of where hooks may be called. An address in which an IPv4 address is embedded counts as that
+/// one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// The only networks, if any are named.
+    pub allow: Option<Vec<IpNet>>,
+    /// Networks that are closed whatever else is said.
+    pub deny: Vec<IpNet>,
+}
+
+impl Networks {
+    /// Judges an address that a rule file's hook would be called at.
+    ///
+    /// # Errors
+    /// [`Refused`] with the rule.
+    pub fn judge(&self, address: IpAddr) -> Result<(), Refused> {
+        let led_to = led_to(address);
+        // In one that leads to an IPv4 address as well: a link-local one may, too.
+        never(address)?;
+        never(led_to)?;
+        let closes = |net: &&IpNet| net.contains(&led_to) || net.contains(&address);
+        if let Some(net) = self.deny.iter().find(closes) {
+            return Err(Refused::Denied(led_to, *net));
+        }
+        match &self.allow {
+            Some(nets) if !nets.iter().any(|net| net.contains(&led_to)) => {
+                Err(Refused::NotAllowed(led_to))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The address that is reached in the end.
+fn led_to(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(outer) => embedded_v4(outer).map_or(address, IpAddr::V4),
+    }
+}
+
+/// Refuses what is never called, whatever the operator says.
+fn never(address: IpAddr) -> Result<(), Refused> {
     match address {
         IpAddr::V4(address) => judge_v4(address),
-        IpAddr::V6(address) => match embedded_v4(address) {
-            Some(inner) => judge_v4(inner),
-            None => judge_v6(address),
-        },
+        IpAddr::V6(address) => judge_v6(address),
     }
 }
 
@@ -104,6 +148,64 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
+    fn at(address: &str) -> IpAddr {
+        address.parse().expect("an address")
+    }
+
+    fn networks(allow: Option<&[&str]>, deny: &[&str]) -> Networks {
+        let nets = |nets: &[&str]| {
+            let nets = nets.iter().map(|net| net.parse().expect("a network"));
+            nets.collect()
+        };
+        Networks {
+            allow: allow.map(nets),
+            deny: nets(deny),
+        }
+    }
+
+    #[test]
+    fn what_the_operator_says_holds_in_every_form() {
+        let own = networks(
+            Some(&["10.0.0.0/8", "2001:db8::/32"]),
+            &["10.9.0.0/16", "64:ff9b::/96", "2001:db8:bad::/48"],
+        );
+        for good in [
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "2002:a01:203::1",
+            "2001:db8::1",
+        ] {
+            assert_eq!(own.judge(at(good)), Ok(()), "{good}");
+        }
+        let denied = |address, net: &str| {
+            Err(Refused::Denied(
+                at(address),
+                net.parse().expect("a network"),
+            ))
+        };
+        for (bad, expected) in [
+            ("10.9.1.1", denied("10.9.1.1", "10.9.0.0/16")),
+            ("::ffff:10.9.1.1", denied("10.9.1.1", "10.9.0.0/16")),
+            ("::10.9.1.1", denied("10.9.1.1", "10.9.0.0/16")),
+            ("2002:a09:101::1", denied("10.9.1.1", "10.9.0.0/16")),
+            // A way that is closed as such, wherever it leads.
+            ("64:ff9b::a01:203", denied("10.1.2.3", "64:ff9b::/96")),
+            (
+                "2001:db8:bad::1",
+                denied("2001:db8:bad::1", "2001:db8:bad::/48"),
+            ),
+            ("192.168.1.1", Err(Refused::NotAllowed(at("192.168.1.1")))),
+            (
+                "::ffff:127.0.0.1",
+                Err(Refused::NotAllowed(at("127.0.0.1"))),
+            ),
+            ("::1", Err(Refused::NotAllowed(at("::1")))),
+            ("169.254.169.254", Err(Refused::LinkLocal)),
+        ] {
+            assert_eq!(own.judge(at(bad)), expected, "{bad}");
+        }
+    }
+
     #[test]
     fn addresses_in_every_form() {
         for address in [
@@ -128,6 +230,8 @@ mod tests {
             "64:ff9b:1::a9fe:a9fe",
             "64:ff9b:1:abcd::a9fe:a9fe",
             "fd12::5efe:a9fe:a9fe",
+            "fe80::5efe:a00:1",
+            "ff02::5efe:a00:1",
             "fd12::200:5efe:a9fe:a9fe",
             "2001:0:1234::5601:5601",
             "239.255.255.250",
@@ -135,10 +239,9 @@ mod tests {
             "100.100.100.200",
             "::ffff:0.0.0.0",
         ] {
-            assert!(
-                judge(address.parse().expect("an address")).is_err(),
-                "{address}"
-            );
+            // Even if everything is allowed.
+            let everywhere = networks(Some(&["0.0.0.0/0", "::/0"]), &[]);
+            assert!(everywhere.judge(at(address)).is_err(), "{address}");
         }
         for address in [
             "127.0.0.1",
@@ -150,11 +253,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "fd00::1",
         ] {
-            assert_eq!(
-                judge(address.parse().expect("an address")),
-                Ok(()),
-                "{address}"
-            );
+            assert_eq!(Networks::default().judge(at(address)), Ok(()), "{address}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use formgate::codec::jwt::Settings;
 use formgate::codec::jwt::TokenSource;
 use formgate::model::secret::Secret;
+use ipnet::IpNet;
 use serde_json::Value;
 use serde_json::json;
 
@@ -432,5 +433,77 @@ async fn an_address_that_is_never_called_is_not_called() {
         assert!(!job.contains_key("connect_ms"), "{url}: {job:?}");
         let faults = job["faults"].to_string();
         assert!(faults.contains(why), "{url}: {faults}");
+    }
+}
+
+#[tokio::test]
+async fn hooks_are_called_only_where_the_operator_allows_it() {
+    let contact = |url: &str| {
+        format!(
+            "[form]\nsubmit = \"POST /contact\"\n[[hook]]\non = \"preprocess\"\nurl = \"{url}\"\n"
+        )
+    };
+    let nets = |nets: &[&str]| {
+        nets.iter()
+            .map(|net| net.parse().expect("a network"))
+            .collect::<Vec<IpNet>>()
+    };
+    let here = ["127.0.0.0/8", "::1/128"];
+    for (allow, deny, why) in [
+        (None, vec![], None),
+        (Some(nets(&here)), vec![], None),
+        (
+            Some(nets(&["10.0.0.0/8"])),
+            vec![],
+            Some("127.0.0.1 is in no network that `egress.allow` lists"),
+        ),
+        (
+            None,
+            nets(&here),
+            Some("127.0.0.1 is in 127.0.0.0/8, which `egress.deny` lists"),
+        ),
+        (
+            Some(nets(&here)),
+            nets(&["127.0.0.1/32"]),
+            Some("127.0.0.1/32, which `egress.deny` lists"),
+        ),
+    ] {
+        let site = site()
+            .rules("contact", &contact("HOOK/check"))
+            .configure(|config| {
+                config.egress.allow = allow;
+                config.egress.deny = deny;
+            });
+        let app = site.start().await;
+        app.hooks.always(Script::answer(204, "", ""));
+        let port = app.hooks.address().port();
+        for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "2130706433"] {
+            app.reload(&contact(&format!("http://{host}:{port}/check")));
+            let answer = app.post("/contact").form("a=1").send().await;
+            let jobs = app.log.jobs();
+            let job = jobs.last().expect("a job");
+            let Some(why) = why else {
+                assert_eq!(
+                    (answer.status, &job["outcome"]),
+                    (200, &json!("continued")),
+                    "{host}: {job:?}"
+                );
+                continue;
+            };
+            assert_eq!(
+                (answer.status, &job["outcome"]),
+                (503, &json!("failed")),
+                "{host}: {job:?}"
+            );
+            assert!(job["faults"].to_string().contains(why), "{host}: {job:?}");
+            assert_eq!(job["run"], json!(1), "it would be refused again");
+            // Nothing of it is the person's business.
+            assert!(!answer.text().contains("egress") && !answer.text().contains("127.0"));
+        }
+        // Nobody even connects there; the backend, on the same address, is the operator's own.
+        if why.is_some() {
+            assert_eq!((app.hooks.connections(), app.backend.count()), (0, 0));
+            assert_eq!(app.get("/other").send().await.status, 200);
+        }
     }
 }
