@@ -16,6 +16,16 @@ use zstd::stream::raw::Operation;
 
 use crate::codec::rejected::Rejected;
 
+/// Whether a `content-encoding` is spoken here, `identity` among them.
+#[must_use]
+pub fn knows(encoding: &str) -> bool {
+    let encoding = encoding.trim().to_ascii_lowercase();
+    matches!(
+        encoding.as_str(),
+        "" | "identity" | "gzip" | "x-gzip" | "br" | "zstd"
+    )
+}
+
 /// How much a body may unpack to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -534,11 +544,14 @@ mod tests {
         let bounds = Bounds { body: 1, ratio: 1 };
         for unknown in ["deflate", "gzip, gzip", "gzip, identity", "compress"] {
             let rejected = Unpacker::new(unknown, bounds).expect_err(unknown);
+            assert!(!knows(unknown));
             assert_eq!(rejected.status, 415);
         }
         for none in ["identity", "", " Identity "] {
-            assert!(Unpacker::new(none, bounds).expect("known").is_none());
+            assert!(Unpacker::new(none, bounds).expect("known").is_none() && knows(none));
         }
-        assert!(Unpacker::new(" GZip ", bounds).expect("known").is_some());
+        for known in [" GZip ", "x-gzip", "br", "zstd"] {
+            assert!(Unpacker::new(known, bounds).expect("known").is_some() && knows(known));
+        }
     }
 }

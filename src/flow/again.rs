@@ -19,7 +19,6 @@ use crate::backend;
 use crate::backend::BackendError;
 use crate::flow::Gate;
 use crate::flow::answer::Said;
-use crate::flow::now;
 use crate::flow::show;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
@@ -27,6 +26,7 @@ use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
 use crate::flow::viewer::ask_for_whole;
 use crate::rules::book::Book;
+use crate::rules::form::Form;
 use crate::rules::recognise::Asked;
 use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Recognised;
@@ -67,40 +67,42 @@ pub(in crate::flow) struct Origin<'a> {
     pub(in crate::flow) book: &'a Book,
 }
 
-impl Origin<'_> {
-    /// The path and query of the form's page: the page the person comes from where it is the form's own, else the rule
-    /// file's `load` filled in with the submission's parameters, else the page the person comes from. Never one that
-    /// asking for would submit something.
-    pub(in crate::flow) fn page(&self, headers: &HeaderMap) -> Option<String> {
+/// A page that may be asked for.
+struct Page<'a> {
+    /// Its path and query.
+    target: String,
+    /// Whether it is the page of the form that was submitted.
+    is_own: bool,
+    /// The form on whose path it is: its backend has it.
+    form: Option<&'a Arc<Form>>,
+}
+
+impl<'a> Origin<'a> {
+    /// The form's page: the page the person comes from where it is the form's own, else the rule file's `load` filled in
+    /// with the submission's parameters, else the page the person comes from. Never one that asking for would submit
+    /// something.
+    fn page(&self, headers: &HeaderMap) -> Option<Page<'a>> {
         let from = back(headers, &self.viewer.authority);
-        let from = from.map(|target| (self.is_page(&target), target));
-        if let Some((Some(true), target)) = from {
-            return Some(target);
+        let from = from.and_then(|target| self.askable(target));
+        if from.as_ref().is_some_and(|page| page.is_own) {
+            return from;
         }
-        let routes = self
-            .route
-            .form
-            .pages
-            .iter()
-            .filter(|route| route.method == "GET");
-        let mut filled = routes.filter_map(|route| route.fill(&self.route.params));
-        filled
-            .find(|target| self.is_page(target) == Some(true))
-            .or(match from {
-                Some((Some(false), target)) => Some(target),
-                _ => None,
-            })
+        let routes = self.route.form.pages.iter();
+        let mut filled = routes
+            .filter(|route| route.method == "GET")
+            .filter_map(|route| self.askable(route.fill(&self.route.params)?));
+        filled.find(|page| page.is_own).or(from)
     }
 
     /// The link back to the form.
     pub(in crate::flow) fn back(&self, headers: &HeaderMap) -> Option<String> {
-        let page = self.page(headers);
+        let page = self.page(headers).map(|page| page.target);
         page.or_else(|| back(headers, &self.viewer.authority))
     }
 
-    /// Whether a target is the page of this form; `None` if it must not be asked for.
-    fn is_page(&self, target: &str) -> Option<bool> {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    /// The page at a target; `None` if it must not be asked for.
+    fn askable(&self, target: String) -> Option<Page<'a>> {
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let recognised = self.book.recognise(Asked {
             method: "GET",
             path,
@@ -109,17 +111,23 @@ impl Origin<'_> {
             headers: &HeaderMap::new(),
             has_body: false,
         });
-        match recognised {
+        let (is_own, form) = match recognised {
             Recognised::Form(found) if found.part == FormPart::Page => {
-                Some(found.id == self.route.id)
+                (found.id == self.route.id, Some(found.form))
             }
-            Recognised::Nothing | Recognised::Beside(_) => Some(false),
+            Recognised::Nothing => (false, None),
+            Recognised::Beside(form) => (false, Some(form)),
             Recognised::Form(_)
             | Recognised::Perhaps { .. }
             | Recognised::Ambiguous(_)
             | Recognised::Contested
-            | Recognised::Misdirected => None,
-        }
+            | Recognised::Misdirected => return None,
+        };
+        Some(Page {
+            target,
+            is_own,
+            form,
+        })
     }
 }
 
@@ -174,22 +182,24 @@ impl NoPage {
 /// The form's page with what is said about its submission.
 ///
 /// # Errors
-/// It cannot be had: then there is the plain page.
+/// It cannot be had: then there is the plain page, which takes along the cookies that came with the answer.
 pub(in crate::flow) async fn page(
     gate: &Gate,
     origin: Origin<'_>,
     submission: &Submission,
-    said: &Said,
+    said: &mut Said,
     snapshot: &Arc<Snapshot>,
 ) -> Result<Response<Outgoing>, NoPage> {
     let wait = gate.settings.pages.wait;
-    let work = fetch(gate, &origin, submission, said, snapshot);
+    let mut cookies = Vec::new();
+    let work = fetch(gate, &origin, submission, (said, &mut cookies), snapshot);
     let page = tokio::time::timeout(wait, work).await;
     let page = page.unwrap_or(Err(NoPage::Late));
     if let Err(why) = &page {
         let (request_id, form) = (said.request_id.as_str(), origin.route.id.as_str());
         tracing::info!(target: "formgate::flow", request_id, form,
             "a stopped form is answered with a plain page: {why}");
+        said.cookies.append(&mut cookies);
     }
     page
 }
@@ -198,17 +208,21 @@ async fn fetch(
     gate: &Gate,
     origin: &Origin<'_>,
     submission: &Submission,
-    said: &Said,
+    (said, cookies): (&Said, &mut Vec<HeaderValue>),
     snapshot: &Arc<Snapshot>,
 ) -> Result<Response<Outgoing>, NoPage> {
     let (route, viewer, pages) = (origin.route, origin.viewer, gate.settings.pages);
     let person = &submission.head.headers;
-    let target = origin.page(person).ok_or(NoPage::Nowhere)?;
-    let url = viewer.url(&target).ok_or(NoPage::Nowhere)?;
-    let request = request(gate, person, &target, &said.request_id).ok_or(NoPage::Nowhere)?;
-    let pool = snapshot.backends.of(route.form.backend.as_ref());
+    let page = origin.page(person).ok_or(NoPage::Nowhere)?;
+    let url = viewer.url(&page.target).ok_or(NoPage::Nowhere)?;
+    let request = request(person, &page.target, &said.request_id).ok_or(NoPage::Nowhere)?;
+    let pool = snapshot
+        .backends
+        .of(page.form.and_then(|form| form.backend.as_ref()));
     let response = backend::fetch(pool, request, pages.wait).await?;
     let response: Response<Outgoing> = response.into();
+    let set = response.headers().get_all(header::SET_COOKIE);
+    cookies.extend(set.iter().cloned());
     if response.status() != StatusCode::OK {
         return Err(NoPage::Status(response.status()));
     }
@@ -228,13 +242,9 @@ async fn fetch(
     }
 }
 
-/// The request for the form's page, on the person's behalf.
-fn request(
-    gate: &Gate,
-    person: &HeaderMap,
-    target: &str,
-    request_id: &str,
-) -> Option<Box<Request<Outgoing>>> {
+/// The request for the form's page, on the person's behalf. It does not say that it is the gateway's own: the page may
+/// well show what it was asked with.
+fn request(person: &HeaderMap, target: &str, request_id: &str) -> Option<Box<Request<Outgoing>>> {
     let mut headers = HeaderMap::with_capacity(person.len());
     for (name, value) in person {
         if !is_of_submission(name) {
@@ -246,8 +256,6 @@ fn request(
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(&REQUEST_ID, id);
     }
-    // If it comes back here, it is nobody's visit.
-    gate.key.mark(&mut headers, now());
     let mut request = Box::new(Request::new(Outgoing::Empty));
     *request.method_mut() = Method::GET;
     *request.uri_mut() = target.parse().ok()?;

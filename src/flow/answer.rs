@@ -272,6 +272,22 @@ impl Said {
         said
     }
 
+    /// The same, after what was said before and nobody has seen yet.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        let opened = self.opens.take().is_some();
+        if opened {
+            // What a form is opened with is not there where the person is sent to.
+            self.changed.clear();
+            self.submitted = earlier.submitted;
+            self.form = earlier.form.clone();
+        }
+        let changed = std::mem::replace(&mut self.changed, earlier.changed.clone());
+        self.changed.extend(changed);
+        self.messages.splice(0..0, earlier.messages.iter().cloned());
+        self
+    }
+
     /// The request itself is no good.
     #[must_use]
     pub fn rejected(rejected: Rejected) -> Self {

@@ -172,7 +172,10 @@ fn text(said: &Said, for_fragments: bool) -> String {
     messages.sort_by_key(|message| message.msg_type);
     let mut whole = Writing {
         messages: messages.into_iter().cloned().collect(),
-        changed: said.changed.clone(),
+        changed: match &said.opens {
+            None => said.changed.clone(),
+            Some(_) => Jdoc::new(),
+        },
         // Where a form is only opened, there is nothing to be said about that.
         submitted: said.submitted.filter(|_| said.opens.is_none()),
         for_fragments,
@@ -182,8 +185,7 @@ fn text(said: &Said, for_fragments: bool) -> String {
         return whole.text();
     }
     whole.shorten();
-    while !whole.fits() && whole.leave_out() {}
-    whole.text()
+    whole.cut().text()
 }
 
 /// What is written into a cookie.
@@ -198,9 +200,7 @@ struct Writing {
 impl Writing {
     fn text(&self) -> String {
         let messages = self.messages.iter();
-        let messages: Vec<Value> = messages
-            .map(|message| json!([message.msg_type.word(), message.msg, message.field]))
-            .collect();
+        let messages: Vec<Value> = messages.map(listed).collect();
         json!({
             "m": messages, "c": self.changed, "s": self.submitted, "f": self.for_fragments, "w": self.form,
         })
@@ -226,27 +226,53 @@ impl Writing {
         }
     }
 
-    /// Leaves out what matters least; `false` if nothing is left that could be.
-    fn leave_out(&mut self) -> bool {
-        let last = self.changed.keys().next_back().cloned();
-        if let Some(last) = last {
-            self.changed.shift_remove(&last);
-            return true;
+    /// As much of it, from its beginning, as there is room for.
+    fn cut(mut self) -> Self {
+        let messages = std::mem::take(&mut self.messages);
+        let changed = std::mem::take(&mut self.changed);
+        let fits = |length| flash::sealed_length(length) <= MOST;
+        let mut length = self.text().len();
+        for mut message in messages {
+            // Something of the first one is always said.
+            while self.messages.is_empty()
+                && !fits(length + written(&message))
+                && shorten(&mut message.msg)
+            {}
+            length += written(&message);
+            if !fits(length) {
+                return self;
+            }
+            self.messages.push(message);
         }
-        if self.messages.len() > 1 {
-            self.messages.pop();
-            return true;
+        for (name, value) in changed {
+            // Beside the two: a colon and a comma.
+            length += json!(name).to_string().len() + value.to_string().len() + 2;
+            if !fits(length) {
+                return self;
+            }
+            self.changed.insert(name, value);
         }
-        let Some(last) = self.messages.first_mut() else {
-            return false;
-        };
-        let length = last.msg.chars().count();
-        if length <= SHORT {
-            return false;
-        }
-        last.msg = shortened(&last.msg, length * 3 / 4);
-        true
+        self
     }
+}
+
+fn listed(message: &Message) -> Value {
+    json!([message.msg_type.word(), message.msg, message.field])
+}
+
+/// How long a message is in the list, with a comma.
+fn written(message: &Message) -> usize {
+    listed(message).to_string().len() + 1
+}
+
+/// Takes a part of a text away; `false` if it is short.
+fn shorten(text: &mut String) -> bool {
+    let length = text.chars().count();
+    if length <= SHORT {
+        return false;
+    }
+    *text = shortened(text, length * 3 / 4);
+    true
 }
 
 /// A text of at most so many characters.
@@ -256,4 +282,30 @@ fn shortened(text: &str, most: usize) -> String {
     }
     let begin: String = text.chars().take(most - 1).collect();
     format!("{begin}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_in_one_go() {
+        let message = |msg: String| Message {
+            msg,
+            msg_type: MsgType::Warning,
+            field: None,
+        };
+        // Trying one less each time would take hours.
+        let changed: Jdoc = (0..200_000)
+            .map(|n| (n.to_string(), json!("\u{1}")))
+            .collect();
+        let messages = vec![message("\u{1}".repeat(4000)), message("Second.".to_owned())];
+        let said = Said::carried(messages, changed, Some(false));
+        let text = text(&said, false);
+        let length = flash::sealed_length(text.len());
+        assert!((MOST - 200..=MOST).contains(&length), "{length}");
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(json["m"][1][1], "Second.", "{text}");
+        assert_eq!(json["s"], false);
+    }
 }

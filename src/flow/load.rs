@@ -80,8 +80,8 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     let (mut page, mut doc, mut remark) = (Page::Later(arrival), Doc::default(), None);
     if route.form.load_doc == LoadDoc::Page {
         let response = page.response(gate, &snapshot, &route, true).await?;
-        let most = gate.settings.pages.held;
-        let (response, read) = present::read(response, &route, &viewer, &snapshot, most).await;
+        let pages = gate.settings.pages;
+        let (response, read) = present::read(response, &route, &viewer, &snapshot, pages).await;
         page = Page::Coming(response);
         match read {
             Ok(read) => doc = read,

@@ -87,7 +87,7 @@ pub struct Settings {
 pub struct Pages {
     /// The most of a page that is held in memory, in bytes.
     pub held: usize,
-    /// How long the backend may take to begin the page when it is fetched again.
+    /// How long the backend may take until the form has come, of a page that is fetched again or read first.
     pub wait: Duration,
 }
 
@@ -226,8 +226,8 @@ impl Gate {
             Meant::Perhaps(open) => Box::pin(submit::submit_perhaps(self, visit, *open)).await,
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
-        let held = self.settings.pages.held;
-        let answer = show(answer, &viewer, &self.seal, &snapshot, held).await;
+        let pages = self.settings.pages;
+        let answer = show(answer, &viewer, &self.seal, &snapshot, pages).await;
         journal::answered(&answer, &request_id);
         answer
     }

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::codec::unpack::Bounds;
 use crate::codec::unpack::Unpacker;
+use crate::flow::Pages;
 use crate::flow::show;
 use crate::flow::show::IsOurs;
 use crate::flow::snapshot::Snapshot;
@@ -25,7 +26,8 @@ use crate::wire::body::Outgoing;
 use crate::wire::peeked::Looked;
 use crate::wire::peeked::Peeked;
 
-/// Reads the form of a page that is on its way; the page can still be sent as it came. At most so many bytes are held.
+/// Reads the form of a page that is on its way; the page can still be sent as it came. No more of it is held, and it is waited for
+/// no longer, than the settings say.
 ///
 /// # Errors
 /// Why the form could not be read, in words for whoever set up the hook.
@@ -34,8 +36,9 @@ pub(in crate::flow) async fn read(
     route: &Route,
     viewer: &Viewer,
     snapshot: &Arc<Snapshot>,
-    most: usize,
+    pages: Pages,
 ) -> (Response<Outgoing>, Result<Doc, &'static str>) {
+    let most = pages.held;
     let length = response.body().size_hint().exact();
     if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > most)) {
         return (response, Err("the page is larger than limits.page"));
@@ -64,10 +67,11 @@ pub(in crate::flow) async fn read(
         failed: None,
     };
     let (head, body) = response.into_parts();
-    let (peeked, looked) = Peeked::look(body, most, |data| reading.push(data)).await;
+    let (peeked, looked) = Peeked::look(body, (most, pages.wait), |data| reading.push(data)).await;
     let response = Response::from_parts(head, Outgoing::Peeked(Box::new(peeked)));
     let values = match looked {
         Looked::Broken => Err("the page breaks off"),
+        Looked::Late => Err("the page did not come to the form within backend_timeouts.page"),
         Looked::TooMuch => Err("the page is larger than limits.page"),
         Looked::Enough | Looked::Whole => reading.end(looked == Looked::Whole),
     };

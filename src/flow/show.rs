@@ -3,6 +3,7 @@
 //! streams.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -15,8 +16,10 @@ use url::Url;
 
 use crate::codec::flash::Seal;
 use crate::codec::rejected::Rejected;
+use crate::codec::unpack;
 use crate::codec::unpack::Bounds;
 use crate::codec::unpack::Unpacker;
+use crate::flow::Pages;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::flash;
@@ -34,6 +37,7 @@ use crate::page::change::FormTag;
 use crate::page::change::Notice;
 use crate::page::change::Place;
 use crate::page::change::Values;
+use crate::page::charset;
 use crate::rules::recognise::Asked;
 use crate::rules::recognise::FormPart;
 use crate::rules::recognise::Found;
@@ -80,7 +84,7 @@ pub(in crate::flow) async fn show(
     viewer: &Viewer,
     seal: &Seal,
     snapshot: &Arc<Snapshot>,
-    most: usize,
+    pages: Pages,
 ) -> Answer {
     match answer {
         Answer::Backend(mut response, said) => {
@@ -94,8 +98,8 @@ pub(in crate::flow) async fn show(
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
             }
-            let mut response = match viewer.sees_pages() && can_be_changed(&response, most) {
-                true => in_page(response, said.as_deref(), viewer, snapshot).await,
+            let mut response = match viewer.sees_pages() && can_be_changed(&response, pages.held) {
+                true => in_page(response, said.as_deref(), viewer, snapshot, pages.wait).await,
                 false => response,
             };
             let is_told = said.as_ref().is_some_and(|said| !said.is_silent());
@@ -124,10 +128,13 @@ fn is_own(target: &str, viewer: &Viewer) -> bool {
 
 /// The cookie that keeps what is said for the next page; `follows` is what is asked for there.
 fn kept(said: &Said, viewer: &Viewer, seal: &Seal, follows: Medium) -> Option<HeaderValue> {
-    let is_shown = !said.messages.is_empty() || !said.changed.is_empty();
-    if !is_shown || !viewer.follows() {
+    let changes = said.opens.is_none() && !said.changed.is_empty();
+    if !viewer.follows() || (said.messages.is_empty() && !changes) {
         return None;
     }
+    // What came with the request goes on to the next page, too.
+    let carried = viewer.carried.as_ref().map(|carried| &carried.said);
+    let said = &carried.map_or_else(|| said.clone(), |carried| said.clone().after(carried));
     let place = (viewer.host.as_str(), viewer.secure);
     flash::cookie(seal, said, follows == Medium::Fragment, place, now())
 }
@@ -162,11 +169,12 @@ async fn in_page(
     said: Option<&Said>,
     viewer: &Viewer,
     snapshot: &Arc<Snapshot>,
+    wait: Duration,
 ) -> Response<Outgoing> {
     let carried = viewer.carried.as_ref().map(|carried| &carried.said);
     if let Some(change) = change(said, carried, viewer, snapshot) {
         let unpacks;
-        (response, unpacks) = glance(response).await;
+        (response, unpacks) = glance(response, wait).await;
         if !unpacks {
             let request_id = said.map(|said| said.request_id.as_str());
             tracing::info!(target: "formgate::flow", request_id, path = viewer.path(),
@@ -187,7 +195,7 @@ async fn in_page(
 }
 
 /// Looks at the beginning of a packed page; whether it can be unpacked. It can still be sent as it came.
-async fn glance(response: Response<Outgoing>) -> (Response<Outgoing>, bool) {
+async fn glance(response: Response<Outgoing>, wait: Duration) -> (Response<Outgoing>, bool) {
     let unpacker = unpacker(response.headers(), UNBOUND).unwrap_or_default();
     let Some(mut unpacker) = unpacker else {
         return (response, true);
@@ -204,7 +212,7 @@ async fn glance(response: Response<Outgoing>) -> (Response<Outgoing>, bool) {
             break false;
         }
     };
-    let (peeked, looked) = Peeked::look(body, GLANCE, look).await;
+    let (peeked, looked) = Peeked::look(body, (GLANCE, wait), look).await;
     if looked == Looked::Whole && given == 0 {
         is_good = unpacker.finish().is_ok_and(|rest| !rest.is_empty());
     }
@@ -334,8 +342,9 @@ pub(in crate::flow) fn is_ours(snapshot: &Arc<Snapshot>, route: &Route, viewer: 
     let (snapshot, id) = (Arc::clone(snapshot), route.id.clone());
     let (host, site) = (viewer.host.clone(), viewer.url("/"));
     Box::new(move |tag| {
-        let site = site.as_ref().and_then(Url::host_str);
-        if tag.action.host_str() != site {
+        // Whether the person's connection is TLS is not known behind every proxy; a port that is written is.
+        let place = |url: &Url| (url.host_str().map(str::to_owned), url.port());
+        if site.as_ref().map(place) != Some(place(&tag.action)) {
             return false;
         }
         let none = HeaderMap::new();
@@ -382,12 +391,15 @@ pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bo
     let is_html = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "text/html");
     let is_saved = text(header::CONTENT_DISPOSITION).is_some_and(|how| essence(how) != "inline");
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let is_packed_well = unpacker(headers, UNBOUND).is_ok() && encodings.by_ref().count() <= 1;
+    let encoding = text(header::CONTENT_ENCODING).unwrap_or_default();
+    let is_packed_well = unpack::knows(encoding) && encodings.by_ref().count() <= 1;
+    // One that says in its headers that it is in UTF-16, say, cannot be changed.
+    let is_text = charset::of_page(text(header::CONTENT_TYPE), &[]).is_some();
     let length = response.body().size_hint().exact();
     let fits = length.is_none_or(|length| {
         length > 0 && usize::try_from(length).is_ok_and(|length| length <= most)
     });
-    is_html && !is_saved && is_packed_well && fits && !response.body().is_end_stream()
+    is_html && is_text && !is_saved && is_packed_well && fits && !response.body().is_end_stream()
 }
 
 /// Whether an answer that is not the gateway's own can be changed.

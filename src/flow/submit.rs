@@ -118,15 +118,15 @@ async fn settle(
     let is_get = open.certain.is_some() && first.is_get;
     let mut left = left(&visit, &first);
     left.form = Arc::new(plain);
-    let back = left.back.clone();
     let (submission, visitor) = read(&gate, visit, left, is_get).await?;
     match open.settle(&submission.doc)? {
         None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
         Some(route) => {
+            let (viewer, snapshot) = (&visitor.viewer, &visitor.snapshot);
             let left = Left {
                 form: Arc::clone(&route.form),
                 doc: None,
-                back,
+                back: back(viewer, snapshot, &route, &submission.head.headers),
             };
             let form = Arc::clone(&left.form);
             let reading = decode_again(*submission, form, &gate.settings.intake);
@@ -323,7 +323,7 @@ impl Carriage {
             book: &snapshot.book,
         };
         // On the heap, so that what is not stopped has no room for it.
-        let page = again::page(&self.gate, origin, submission, &said, snapshot);
+        let page = again::page(&self.gate, origin, submission, &mut said, snapshot);
         match Box::pin(page).await {
             Ok(page) => Answer::Again(page, said),
             Err(why) => {

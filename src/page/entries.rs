@@ -35,7 +35,8 @@ impl<'a> Entries<'a> {
 }
 
 /// Parts of the names of fields that scripts fill in to show that all is well; nobody types into them.
-const OF_MACHINES: [&str; 6] = [
+const OF_MACHINES: [&str; 7] = [
+    "authenticity",
     "captcha",
     "csrf",
     "nonce",
@@ -44,11 +45,18 @@ const OF_MACHINES: [&str; 6] = [
     "xsrf",
 ];
 
-/// Whether a person may have filled in a field of this name: frameworks keep names with `_` for themselves.
+/// Parts of the names of fields into which people type what nobody is to see, as into a password's.
+const UNSEEN: [&str; 5] = ["cvc", "cvv", "otp", "pin", "tan"];
+
+/// Whether a person may have filled in a field of this name, and may see it again: frameworks keep names with `_` for
+/// themselves.
 #[must_use]
 pub fn may_be_typed(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    !name.starts_with('_') && !OF_MACHINES.iter().any(|part| lower.contains(part))
+    let mut parts = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    !name.starts_with('_')
+        && !OF_MACHINES.iter().any(|part| lower.contains(part))
+        && !parts.any(|part| UNSEEN.contains(&part))
 }
 
 #[cfg(test)]
@@ -73,11 +81,18 @@ mod tests {
         for name in [
             "_method",
             "csrf_token",
+            "csrfmiddlewaretoken",
+            "authenticity_token",
+            "__RequestVerificationToken",
+            "card[cvc]",
+            "pin",
             "g-recaptcha-response",
             "cf-turnstile-response",
         ] {
             assert!(!may_be_typed(name), "{name}");
         }
-        assert!(may_be_typed("name") && may_be_typed("token"));
+        for name in ["name", "token", "shipping", "opinion", "tank"] {
+            assert!(may_be_typed(name), "{name}");
+        }
     }
 }

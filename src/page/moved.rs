@@ -1,9 +1,9 @@
 //! A page that is shown at another address than its own: a stopped form stands where it was sent to. Owns making its
 //! relative addresses mean what they meant, by a `<base>` at the top of its head, and links within the page stay
-//! within it. A page with a `<base>` of its own is left as it is, and so is one in the same folder.
+//! within it. A page with a `<base>` of its own needs none.
 //!
-//! An action that is not written is the page's address as the browser knows it: a form without one is sent to where it
-//! is shown, whatever the base.
+//! An action that is not written is the page's address as the browser knows it, whatever the base; and the policy of a
+//! page may forbid a base. So where forms are sent to is written out.
 
 use std::fmt;
 
@@ -15,6 +15,7 @@ use lol_html::element;
 use lol_html::html_content::ContentType;
 use lol_html::send::Element;
 use lol_html::send::HtmlRewriter;
+use url::Position;
 use url::Url;
 
 use crate::page::attributes;
@@ -68,6 +69,8 @@ struct State {
     tag: String,
     /// The address at which the page is shown.
     here: String,
+    /// The page's own address.
+    page: Url,
 }
 
 impl Moved {
@@ -79,7 +82,8 @@ impl Moved {
         charset: &'static Encoding,
         limits: Limits,
     ) -> Option<Self> {
-        if folder(page) == folder(shown_at) && page.origin() == shown_at.origin() {
+        // Even in the same folder `?page=2` would be another address.
+        if page.path() == shown_at.path() && page.origin() == shown_at.origin() {
             return None;
         }
         let charset = AsciiCompatibleEncoding::new(charset)?;
@@ -90,6 +94,7 @@ impl Moved {
             top: None,
             tag: format!("<base href=\"{}\">", quoted(&target(page))),
             here: quoted(&target(shown_at)),
+            page: page.clone(),
         });
         let settings = Settings::new_send()
             .with_encoding(charset)
@@ -104,6 +109,7 @@ impl Moved {
                 "link, script, style, img, form, body",
                 shared.handler(State::begins)
             ))
+            .append_element_content_handler(element!("form", shared.handler(State::form)))
             .append_element_content_handler(element!(
                 "a[href^='#'], area[href^='#']",
                 shared.handler(State::link)
@@ -193,6 +199,30 @@ impl State {
         }
     }
 
+    fn form(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
+        let action = attributes::get(element, "action").unwrap_or_default();
+        let action = action.trim();
+        let action = match self.base {
+            // Whatever the base's host is.
+            Base::Own if action.is_empty() => {
+                let page = &self.page[Position::BeforeHost..Position::AfterQuery];
+                Some(format!("//{page}"))
+            }
+            Base::Own => None,
+            Base::Open | Base::Given if action.is_empty() => Some(target(&self.page)),
+            Base::Open | Base::Given => {
+                let is_relative = !action.starts_with('/') && Url::parse(action).is_err();
+                let meant = is_relative.then(|| self.page.join(action).ok());
+                meant
+                    .flatten()
+                    .map(|url| url[Position::BeforePath..].to_owned())
+            }
+        };
+        if let Some(action) = action {
+            let _ = element.set_attribute("action", &quoted(&action));
+        }
+    }
+
     fn link(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
         if self.base == Base::Own {
             return;
@@ -202,12 +232,6 @@ impl State {
             let _ = element.set_attribute("href", &format!("{}{fragment}", self.here));
         }
     }
-}
-
-/// The path up to its last slash.
-fn folder(url: &Url) -> &str {
-    let path = url.path();
-    path.rfind('/').map_or(path, |at| &path[..at])
 }
 
 /// The path and query of a URL.
@@ -249,11 +273,31 @@ mod tests {
             "<html><head><base href=\"/contact?a=1&amp;b=2\"><link href=a.css></head><body>\
              <a href=\"/contact/send#main\">x</a><a href=b>y</a></body></html>"
         );
-        assert_eq!(
-            moved("/contact", "/send?x=1", page),
-            page,
-            "the same folder"
-        );
+        let here = "/contact?x=1";
+        assert_eq!(moved("/contact", here, page), page, "the same page");
+    }
+
+    #[test]
+    fn forms_are_sent_to_where_they_were() {
+        for (written, meant) in [
+            ("<form>", "<form action=\"/a/b?x=1&amp;y\">"),
+            ("<form action=\" \">", "<form action=\"/a/b?x=1&amp;y\">"),
+            ("<form action=c>", "<form action=\"/a/c\">"),
+            ("<form action=\"?z=1\">", "<form action=\"/a/b?z=1\">"),
+            ("<form action=\"/c\">", "<form action=\"/c\">"),
+            (
+                "<form action=\"https://x.example/\">",
+                "<form action=\"https://x.example/\">",
+            ),
+        ] {
+            let page = format!("<head></head>{written}</form>");
+            let out = moved("/a/b?x=1&y", "/a/send", &page);
+            assert!(out.contains(meant), "{written}: {out}");
+        }
+        let based = "<head><base href=\"https://x.example/\"></head>";
+        let out = moved("/a/b", "/c", &format!("{based}<form><form action=c>"));
+        let meant = "<form action=\"//example.org/a/b\"><form action=c>";
+        assert_eq!(out, format!("{based}{meant}"));
     }
 
     #[test]
@@ -272,7 +316,7 @@ mod tests {
         for (page, at) in [
             ("<!doctype html><title>x</title><link href=a><p>y", "<link"),
             ("<title>x</title><body class=y><img src=a>", "<img"),
-            ("<p>x<form action=y></form>", "<form"),
+            ("<p>x<form action=\"/y\"></form>", "<form"),
         ] {
             let expected = page.replacen(at, &format!("{base}{at}"), 1);
             assert_eq!(moved("/a/b", "/c", page), expected);

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
+use tokio::time::Instant;
+use tokio::time::timeout_at;
 
 use crate::wire::body::Outgoing;
 use crate::wire::paced::Broken;
@@ -35,14 +38,16 @@ pub enum Looked {
     TooMuch,
     /// It broke off.
     Broken,
+    /// As far as it came in time.
+    Late,
 }
 
 impl Peeked {
-    /// Looks at `answer`, at most so many bytes, for as long as `look` wants to see more. It can still be sent as it
-    /// came, broken off where it broke off.
+    /// Looks at `answer`, at most so many bytes and for so long, for as long as `look` wants to see more. It can still
+    /// be sent as it came, broken off where it broke off.
     pub async fn look(
         answer: Outgoing,
-        most: usize,
+        (most, wait): (usize, Duration),
         mut look: impl FnMut(&[u8]) -> bool,
     ) -> (Self, Looked) {
         let mut peeked = Self {
@@ -51,16 +56,17 @@ impl Peeked {
             waited: false,
             rest: answer,
         };
-        let mut seen = 0;
+        let (mut seen, until) = (0, Instant::now() + wait);
         let looked = loop {
-            let next = std::future::poll_fn(|cx| Pin::new(&mut peeked.rest).poll_frame(cx)).await;
-            let frame = match next {
-                None => break Looked::Whole,
-                Some(Err(broken)) => {
+            let next = std::future::poll_fn(|cx| Pin::new(&mut peeked.rest).poll_frame(cx));
+            let frame = match timeout_at(until, next).await {
+                Err(_) => break Looked::Late,
+                Ok(None) => break Looked::Whole,
+                Ok(Some(Err(broken))) => {
                     peeked.broken = Some(broken);
                     break Looked::Broken;
                 }
-                Some(Ok(frame)) => frame,
+                Ok(Some(Ok(frame))) => frame,
             };
             let data = frame.data_ref().cloned().unwrap_or_default();
             peeked.ahead.push_back(frame);

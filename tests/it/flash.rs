@@ -196,6 +196,10 @@ async fn only_a_page_that_somebody_looks_at_shows_it() {
         Script::answer(200, "content-type: application/json\r\n", THANKS),
     );
     app.backend.at("/same", Script::answer(304, "", ""));
+    app.backend.at(
+        "/wide",
+        Script::answer(200, "content-type: text/html; charset=utf-16\r\n", THANKS),
+    );
     let with = |ask: Ask| ask.header("cookie", &cookie);
     for (what, ask) in [
         ("a script", with(app.get("/thanks").header("accept", "*/*"))),
@@ -208,6 +212,10 @@ async fn only_a_page_that_somebody_looks_at_shows_it() {
         (
             "a frame",
             with(app.get("/thanks").page().header("sec-fetch-dest", "iframe")),
+        ),
+        (
+            "a page that cannot be changed",
+            with(app.get("/wide").page()),
         ),
         (
             "a picture",
@@ -352,6 +360,59 @@ async fn an_error_after_acceptance_does_not_read_as_if_nothing_had_been_sent() {
     assert!(html.contains("Unknown there."), "{html}");
     assert!(html.contains("The form was submitted."), "{html}");
     assert!(!html.contains("Please correct"), "{html}");
+}
+
+#[tokio::test]
+async fn a_message_survives_every_redirect_and_so_does_what_is_said_on_the_way() {
+    let rules = format!("{RULES}[[hook]]\non = \"load\"\nurl = \"HOOK/load\"\n");
+    let app = told(site().rules("contact", &rules).start().await);
+    app.hooks
+        .reply_at("/load", &json!({"msg": "Moved.", "jdoc": {"zip": "3011"}}));
+    let (name, value) = cookie(&submit(&app).send().await);
+    let next = app.get("/contact").page();
+    let next = next
+        .header("cookie", &format!("{name}={value}"))
+        .send()
+        .await;
+    assert_eq!(next.status, 303);
+    let (name, value) = cookie(&next);
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    for part in [
+        "Typed &#60;better&#62;.",
+        "Moved.",
+        "City was changed to Bern.",
+    ] {
+        assert!(html.contains(part), "{part} in {html}");
+    }
+    assert!(!html.contains("3011"), "nothing was filled in: {html}");
+    // Alone, too.
+    let (name, value) = cookie(&app.get("/contact").page().send().await);
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    assert!(html.contains("Moved.") && !html.contains("3011"), "{html}");
+    assert!(!html.contains("submitted"), "{html}");
+}
+
+#[tokio::test]
+async fn many_changes_are_cut() {
+    let app = start().await;
+    let many: serde_json::Map<String, serde_json::Value> = (0..500)
+        .map(|n| (format!("field{n}"), json!(n.to_string())))
+        .collect();
+    app.hooks
+        .reply_at("/check", &json!({"jdoc": many, "msg": "Typed <better>."}));
+    let fields: Vec<String> = (0..500).map(|n| format!("field{n}=x")).collect();
+    let sent = app
+        .post("/contact")
+        .page()
+        .form(&fields.join("&"))
+        .send()
+        .await;
+    let (name, value) = cookie(&sent);
+    assert!((3000..4000).contains(&value.len()), "{}", value.len());
+    let html = visit(&app, &format!("{name}={value}")).send().await.text();
+    for part in ["Typed &#60;better&#62;.", "Field0 was changed to 0."] {
+        assert!(html.contains(part), "{part} in {html}");
+    }
 }
 
 #[tokio::test]

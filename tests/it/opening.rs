@@ -198,7 +198,7 @@ async fn a_page_that_cannot_be_read_opens_all_the_same() {
             "UTF-16",
             Script::answer(200, "content-type: text/html; charset=utf-16\r\n", FORM),
             FORM,
-            "charset",
+            "no page of HTML that can be read",
         ),
         (
             "gzip that is none",
@@ -256,6 +256,32 @@ async fn a_page_that_breaks_off_is_not_taken_for_whole() {
     let job = app.log.jobs().pop().expect("a job");
     assert!(
         job["warnings"].to_string().contains("breaks off"),
+        "{job:?}"
+    );
+    app.hooks.reply(&json!({"msg": "Nearly full."}));
+    let answer = open(&app).send().await;
+    let html = answer.text();
+    assert!(!answer.whole && html.contains("Nearly full."), "{html}");
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_come_to_its_form_is_not_waited_for() {
+    let site = site().rules("contact", RULES).configure(|config| {
+        config.pages.wait = std::time::Duration::from_millis(200);
+    });
+    let app = site.start().await;
+    app.hooks.reply(&json!({}));
+    let begin = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n\
+        b\r\n<p>Welcome.\r\n";
+    app.backend.always(Script::Stall(begin.into()));
+    let mut wire = app.connect().await;
+    wire.write(&open(&app).bytes()).await;
+    wire.until("Welcome.").await.expect("what there is");
+    let job = app.log.jobs().pop().expect("a job");
+    assert!(
+        job["warnings"]
+            .to_string()
+            .contains("backend_timeouts.page"),
         "{job:?}"
     );
 }

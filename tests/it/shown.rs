@@ -210,10 +210,6 @@ async fn only_whole_pages_for_people_are_changed() {
         app.hooks.reply_at("/check", &changes());
         app.backend.always(script);
         let answer = submit(&app).send().await;
-        if what == "another charset" {
-            assert_eq!(answer.body, THANKS.as_bytes());
-            continue;
-        }
         unchanged(&answer, THANKS.as_bytes(), what);
     }
     let app = quiet().await;
