@@ -158,7 +158,7 @@ pub(in crate::flow) enum NoPage {
     Status(StatusCode),
     #[error("its page is no HTML that can be changed, or larger than limits.page")]
     NoHtml,
-    #[error("its page does not hold it, or not within limits.page")]
+    #[error("its page does not hold it, or several that could be it, or not within limits.page")]
     NoForm,
     #[error("its page breaks off: {0}")]
     Half(#[from] Broken),

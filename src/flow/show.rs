@@ -341,6 +341,7 @@ pub(in crate::flow) type IsOurs = Box<dyn Fn(&FormTag) -> bool + Send>;
 pub(in crate::flow) fn is_ours(snapshot: &Arc<Snapshot>, route: &Route, viewer: &Viewer) -> IsOurs {
     let (snapshot, id) = (Arc::clone(snapshot), route.id.clone());
     let (host, site) = (viewer.host.clone(), viewer.url("/"));
+    let params = route.params.clone();
     Box::new(move |tag| {
         // Whether the person's connection is TLS is not known behind every proxy; a port that is written is.
         let place = |url: &Url| (url.host_str().map(str::to_owned), url.port());
@@ -356,7 +357,14 @@ pub(in crate::flow) fn is_ours(snapshot: &Arc<Snapshot>, route: &Route, viewer: 
             headers: &none,
             has_body: tag.method != "GET",
         };
-        let is_it = |found: &Found<'_>| found.part == FormPart::Submission && found.id == id;
+        // The same form of something else is another.
+        let is_same = |(name, value): &(String, String)| {
+            let mut known = params.iter().filter(|(known, _)| known == name);
+            known.all(|(_, known)| known == value)
+        };
+        let is_it = |found: &Found<'_>| {
+            found.part == FormPart::Submission && found.id == id && found.params.iter().all(is_same)
+        };
         let could_be = |recognised: Recognised<'_>, method: Option<&str>| match recognised {
             Recognised::Form(found) => is_it(&found),
             // Which of them is said by fields, which the tag alone does not have.

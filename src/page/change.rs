@@ -30,8 +30,9 @@ pub struct Change {
     pub page: Url,
     /// The URL by which the browser knows it, if that is known: a stopped form is shown where it was sent to.
     pub shown_at: Option<Url>,
-    /// Whether a form of the page is the one that all this is about. The first that is, is it.
-    pub is_ours: Box<dyn Fn(&FormTag) -> bool + Send>,
+    /// Whether a form of the page can be the one that all this is about. If several can, it is the one that holds what
+    /// was submitted; where nothing was, the first.
+    pub is_ours: IsOurs,
     /// Fields whose values are never written into a page.
     pub hidden: Arc<Hidden>,
     /// The language of what is said.
@@ -57,6 +58,9 @@ impl fmt::Debug for Change {
             .finish_non_exhaustive()
     }
 }
+
+/// Knows a form by its start tag.
+pub type IsOurs = Box<dyn Fn(&FormTag) -> bool + Send>;
 
 /// Where the message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,4 +106,11 @@ pub struct FormTag {
     pub action: Url,
     /// The form's id.
     pub id: Option<String>,
+}
+
+impl FormTag {
+    /// Whether such a form is ever sent anywhere.
+    pub(in crate::page) fn is_sent(&self) -> bool {
+        self.method != "DIALOG"
+    }
 }

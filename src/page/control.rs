@@ -66,6 +66,10 @@ impl Control {
         Self::read(element, walk, kind)
     }
 
+    pub(in crate::page) fn button(element: &Element<'_, '_>, walk: &Walk) -> Self {
+        Self::read(element, walk, Kind::Button)
+    }
+
     fn read(element: &Element<'_, '_>, walk: &Walk, kind: Kind) -> Self {
         Self {
             kind,

@@ -142,6 +142,14 @@ impl Field {
         Some(at)
     }
 
+    /// Whether one of the texts is this one.
+    fn has_text(&mut self, text: &str) -> bool {
+        let by_text = self.by_text.take().unwrap_or_else(|| self.index());
+        let has = by_text.contains_key(&*with_lf(text));
+        self.by_text = Some(by_text);
+        has
+    }
+
     /// Takes the first free text that is this one. Whether there was one.
     fn take_text(&mut self, text: &str) -> bool {
         let mut by_text = self.by_text.take().unwrap_or_else(|| self.index());
@@ -224,6 +232,8 @@ pub(in crate::page) struct Given {
     lost: HashSet<String>,
     /// Fields none of whose values is missed.
     unmissed: HashSet<String>,
+    /// Names of controls of the form that are not disabled.
+    enabled: HashSet<String>,
 }
 
 impl Given {
@@ -235,7 +245,50 @@ impl Given {
             secrets: HashMap::new(),
             lost: HashSet::new(),
             unmissed: HashSet::new(),
+            enabled: HashSet::new(),
         }
+    }
+
+    /// A disabled control with one of these names holds nothing of what was sent: another one sent it.
+    pub(in crate::page) fn enabled(&mut self, names: HashSet<String>) {
+        self.enabled = names;
+    }
+
+    /// Whether a control was not sent, but another one of its name.
+    pub(in crate::page) fn is_passed_over(&self, name: &str, disabled: bool) -> bool {
+        disabled && self.is_submitted() && self.enabled.contains(name)
+    }
+
+    /// How many names were sent that [tell](Self::tells) forms apart. A JSON doc does not have the names of controls.
+    pub(in crate::page) fn names_sent(&self) -> usize {
+        let Values::Submitted(doc @ Doc::Flat(_)) = &self.values else {
+            return 0;
+        };
+        let names = doc.visible_names();
+        names.iter().filter(|name| self.tells(name)).count()
+    }
+
+    /// Whether forms can be told apart by fields of this name: not by what is another each time a page is shown.
+    pub(in crate::page) fn tells(&self, name: &str) -> bool {
+        name == "_method" || (may_be_typed(name) && !self.hidden.covers(name))
+    }
+
+    /// Whether a field of this name was sent.
+    pub(in crate::page) fn is_sent(&mut self, name: &str) -> bool {
+        match &self.values {
+            Values::Submitted(Doc::Flat(flat)) => flat.has(name),
+            Values::Submitted(Doc::Json(_)) => {
+                let field = self.field(name, false);
+                field.is_some_and(|field| !field.entries.is_empty())
+            }
+            Values::Keep | Values::Prefill(_) => false,
+        }
+    }
+
+    /// Whether a field of this name was sent with this value.
+    pub(in crate::page) fn holds(&mut self, name: &str, value: &str) -> bool {
+        let field = self.field(name, false);
+        field.is_some_and(|field| field.has_text(value))
     }
 
     const fn is_submitted(&self) -> bool {
@@ -260,9 +313,11 @@ impl Given {
         value: &str,
         disabled: bool,
     ) -> Option<bool> {
+        let is_unsent = disabled && self.is_submitted();
         let field = self.field(name, disabled)?;
         field.is_flag_held = true;
-        Some(field.take_text(value) || field.flag.unwrap_or_default())
+        let chosen = field.take_text(value) || field.flag.unwrap_or_default();
+        (chosen || !is_unsent).then_some(chosen)
     }
 
     /// As [`Self::is_chosen`], for a radio button: of two, yes and no, a flag means one; and of what was sent, only the
@@ -283,7 +338,7 @@ impl Given {
         if is_it {
             field.take_first();
         }
-        Some(is_it)
+        (is_it || !(is_submitted && disabled)).then_some(is_it)
     }
 
     /// What the next choice of this name is to be: `Some(None)` for nothing, `None` to leave it as it is.
@@ -390,12 +445,12 @@ impl Given {
         self.lost.insert(name.to_owned())
     }
 
-    /// The values that a control of this name may take, if any; a disabled control was not sent.
+    /// The values that a control of this name may take, if any.
     fn field(&mut self, name: &str, disabled: bool) -> Option<&mut Field> {
         if matches!(self.values, Values::Keep) || name.is_empty() {
             return None;
         }
-        if disabled && self.is_submitted() {
+        if self.is_passed_over(name, disabled) {
             return None;
         }
         if !self.fields.contains_key(name) {
@@ -633,11 +688,16 @@ mod tests {
     #[test]
     fn what_is_disabled_was_not_sent() {
         let mut given = submitted(&[("a", "1"), ("r", "1")]);
+        given.enabled(HashSet::from(["a".to_owned(), "r".to_owned()]));
         assert_eq!(given.text("a", true), None);
         assert_eq!(given.is_chosen("a", "1", true), None);
         assert_eq!(given.is_radio_chosen("r", "1", true), None);
         assert_eq!(given.choice("a", true), None);
         given.pass("a", "1", true);
         assert_eq!(given.text("a", false).as_deref(), Some("1"));
+        // One that a script had enabled.
+        let mut given = submitted(&[("a", "1")]);
+        assert_eq!(given.is_chosen("a", "2", true), None);
+        assert_eq!(given.text("a", true).as_deref(), Some("1"));
     }
 }

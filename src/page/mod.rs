@@ -14,6 +14,7 @@ mod given;
 pub mod message;
 pub mod moved;
 mod outlet;
+mod pick;
 pub mod plain;
 mod prescan;
 pub mod read;

@@ -16,7 +16,7 @@ use lol_html::send::HtmlRewriter;
 use url::Url;
 
 use crate::page::attributes;
-use crate::page::change::FormTag;
+use crate::page::change::IsOurs;
 use crate::page::control;
 use crate::page::control::Control;
 use crate::page::control::Kind;
@@ -50,12 +50,7 @@ impl OutputSink for Sink {
 impl Reader {
     /// A reader of the page at this URL, in this charset, looking for the first form that `is_ours`.
     #[must_use]
-    pub fn new(
-        page: Url,
-        is_ours: Box<dyn Fn(&FormTag) -> bool + Send>,
-        charset: &'static Encoding,
-        limits: Limits,
-    ) -> Self {
+    pub fn new(page: Url, is_ours: IsOurs, charset: &'static Encoding, limits: Limits) -> Self {
         let shared = Shared::new(State::new(Walk::new(page, is_ours), charset, limits.held));
         let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
             let settings = Settings::new_send()
@@ -237,14 +232,13 @@ impl State {
     }
 
     fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.base(element);
-        }
+        self.walk.base(element);
     }
 
     fn template(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        self.walk.template();
-        shared.at_end(element, |state, _| state.walk.template_end());
+        if self.walk.template(element) {
+            shared.at_end(element, |state, _| state.walk.template_end());
+        }
     }
 
     fn fieldset(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
@@ -420,6 +414,7 @@ fn with_crlf(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::change::FormTag;
 
     fn read_in(charset: &'static Encoding, page: &[u8], step: usize) -> Option<String> {
         let url = Url::parse("https://example.org/form").expect("a URL");

@@ -5,6 +5,8 @@
 //! their policy may forbid ours, and what is said can be read without.
 
 use std::fmt;
+use std::mem;
+use std::sync::Arc;
 
 use encoding_rs::Encoding;
 use lol_html::AsciiCompatibleEncoding;
@@ -16,8 +18,12 @@ use lol_html::send::HtmlRewriter;
 
 use crate::page::change::Change;
 use crate::page::change::Place;
+use crate::page::change::Values;
+use crate::page::given::Given;
+use crate::page::pick::Pick;
 use crate::page::shared::Shared;
 use crate::page::state::State;
+use crate::page::walk::Walk;
 
 /// How much memory one page may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +32,17 @@ pub struct Limits {
     pub parser: usize,
     /// What may wait for something that comes later in the page.
     pub held: usize,
+    /// What may wait until it is known which form was sent.
+    pub page: usize,
 }
 
 impl Limits {
-    /// For every page: a tag of half a megabyte or some thousand open elements, and a form of a quarter.
+    /// For every page: a tag of a megabyte – with an image in it – or some thousand open elements, a form of a quarter,
+    /// and a page of four where more than one form could be it.
     pub const DEFAULT: Self = Self {
-        parser: 512 * 1024,
+        parser: 1024 * 1024,
         held: 256 * 1024,
+        page: 4096 * 1024,
     };
 }
 
@@ -41,6 +51,9 @@ pub struct Rewriter {
     /// `None` once something went wrong.
     html: Option<HtmlRewriter<'static, Sink>>,
     shared: Shared<State>,
+    /// Looks ahead, until it is known which form it is.
+    pick: Option<Box<Pick>>,
+    most: usize,
     /// The first bytes, until it is known whether they are a byte-order mark.
     start: Option<Vec<u8>>,
 }
@@ -64,9 +77,20 @@ impl OutputSink for Sink {
 impl Rewriter {
     /// A rewriter for a page in this charset (see [`crate::page::charset::of_page`]).
     #[must_use]
-    pub fn new(change: Change, charset: &'static Encoding, limits: Limits) -> Self {
+    pub fn new(mut change: Change, charset: &'static Encoding, limits: Limits) -> Self {
         let place = change.place;
-        let shared = Shared::new(State::new(change, charset, limits.held));
+        let page = change.page.clone();
+        let is_ours = mem::replace(&mut change.is_ours, Box::new(|_| false));
+        let (walk, pick) = match &change.values {
+            Values::Submitted(doc) => {
+                let values = Values::Submitted(doc.clone());
+                let given = Given::new(values, Arc::clone(&change.hidden));
+                let pick = Pick::new(page.clone(), is_ours, given, charset, limits);
+                (Walk::counting(page), pick.map(Box::new))
+            }
+            Values::Keep | Values::Prefill(_) => (Walk::new(page, is_ours), None),
+        };
+        let shared = Shared::new(State::new(change, walk, charset, limits.held));
         let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
             HtmlRewriter::new(
                 settings(&shared, charset, limits, place),
@@ -76,8 +100,16 @@ impl Rewriter {
         Self {
             html,
             shared,
+            pick,
+            most: limits.page,
             start: Some(Vec::new()),
         }
+    }
+
+    /// Whether the form has been found in what was written so far.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        self.shared.with(|state| state.found())
     }
 
     /// Takes the next bytes of the page, and adds to `out` what may go out.
@@ -104,6 +136,27 @@ impl Rewriter {
     }
 
     fn read(&mut self, chunk: &[u8]) {
+        let Some(mut pick) = self.pick.take() else {
+            self.change(chunk);
+            return;
+        };
+        let mut seen = Vec::new();
+        if pick.write(chunk, self.most, &mut seen) {
+            self.pick_ends(*pick, seen);
+        } else {
+            self.pick = Some(pick);
+            self.change(&seen);
+        }
+    }
+
+    /// It is known which form it is, or never will be.
+    fn pick_ends(&mut self, pick: Pick, mut seen: Vec<u8>) {
+        let picked = pick.end(&mut seen);
+        self.shared.with(|state| state.seek(picked));
+        self.change(&seen);
+    }
+
+    fn change(&mut self, chunk: &[u8]) {
         match &mut self.html {
             // What was received and not yet put out is put out by lol_html itself when it fails.
             Some(html) => {
@@ -120,6 +173,9 @@ impl Rewriter {
     pub fn end(&mut self, out: &mut Vec<u8>) {
         if let Some(start) = self.start.take() {
             self.begin(&start);
+        }
+        if let Some(pick) = self.pick.take() {
+            self.pick_ends(*pick, Vec::new());
         }
         if let Some(html) = self.html.take() {
             // An error here has put everything out before.
@@ -178,15 +234,13 @@ fn settings(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use url::Url;
 
     use super::*;
+    use crate::model::flat::Flat;
     use crate::model::lang::Lang;
     use crate::model::reply::MsgType;
     use crate::page::change::Notice;
-    use crate::page::change::Values;
 
     fn change(place: Place) -> Change {
         Change {
@@ -255,6 +309,7 @@ mod tests {
     const SMALL: Limits = Limits {
         parser: 64 * 1024,
         held: 64 * 1024,
+        page: Limits::DEFAULT.page,
     };
 
     #[test]
@@ -275,6 +330,37 @@ mod tests {
                 assert!(rest == page && out.len() > page.len(), "{size}");
             }
         }
+    }
+
+    #[test]
+    fn a_form_that_cannot_be_read_to_its_end_is_not_half_filled_in() {
+        let mut flat = Flat::new(&Arc::default(), 0);
+        for (name, value) in [("a", "one"), ("b", "two")] {
+            flat.push_text(name, value);
+        }
+        let change = Change {
+            values: Values::Submitted(flat.into()),
+            ..change(Place::Form)
+        };
+        let image = format!(
+            "<input type=image src=\"data:{}\">",
+            "x".repeat(2 * SMALL.parser)
+        );
+        let page =
+            format!("<form method=post action=send><input name=a>{image}<input name=b></form>");
+        let mut rewriter = Rewriter::new(change, encoding_rs::UTF_8, SMALL);
+        let mut out = Vec::new();
+        for piece in page.as_bytes().chunks(1000) {
+            rewriter.write(piece, &mut out);
+        }
+        rewriter.end(&mut out);
+        assert!(!rewriter.has_form());
+        let out = String::from_utf8(out).expect("text");
+        let rest = out.strip_prefix(&page).expect("the page as it came");
+        assert!(
+            rest.contains("<dd>one</dd>") && rest.contains("<dd>two</dd>"),
+            "{rest}"
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::page::message::Around;
 use crate::page::moved;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
+use crate::page::pick::Picked;
 use crate::page::shared::Shared;
 use crate::page::state::left::Left;
 use crate::page::text;
@@ -127,7 +128,13 @@ pub(in crate::page) struct State {
 }
 
 impl State {
-    pub(in crate::page) fn new(change: Change, charset: &'static Encoding, limit: usize) -> Self {
+    /// `walk` looks for the form.
+    pub(in crate::page) fn new(
+        change: Change,
+        walk: Walk,
+        charset: &'static Encoding,
+        limit: usize,
+    ) -> Self {
         let changed = change
             .notice
             .iter()
@@ -140,7 +147,7 @@ impl State {
             charset,
             limit,
             here: change.shown_at.as_ref().map(moved::target),
-            walk: Walk::new(change.page, change.is_ours),
+            walk,
             notice: change.notice,
             place: change.place,
             given: Given::new(change.values, Arc::clone(&change.hidden)),
@@ -161,6 +168,17 @@ impl State {
             left: Left::Open,
             hasty: false,
         }
+    }
+
+    /// It is known which form it is.
+    pub(in crate::page) fn seek(&mut self, picked: Picked) {
+        self.walk.seek(picked.form);
+        self.given.enabled(picked.enabled);
+    }
+
+    /// Whether the form has been found.
+    pub(in crate::page) const fn found(&self) -> bool {
+        self.walk.found()
     }
 
     /// The page begins, with a byte-order mark of so many bytes.
@@ -290,9 +308,7 @@ impl State {
     // === where the page is ===
 
     pub(in crate::page) fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.base(element);
-        }
+        self.walk.base(element);
     }
 
     pub(in crate::page) fn template(
@@ -300,8 +316,9 @@ impl State {
         element: &mut Element<'_, '_>,
         shared: &Shared<Self>,
     ) {
-        self.walk.template();
-        shared.at_end(element, |state, _| state.walk.template_end());
+        if self.walk.template(element) {
+            shared.at_end(element, |state, _| state.walk.template_end());
+        }
     }
 
     pub(in crate::page) fn fieldset(

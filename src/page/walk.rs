@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::page::attributes;
 use crate::page::change::FormTag;
+use crate::page::change::IsOurs;
 
 const HTML: &str = "http://www.w3.org/1999/xhtml";
 
@@ -18,6 +19,12 @@ enum Open {
     No,
     Other,
     Ours,
+}
+
+/// Which form is looked for.
+enum Seeks {
+    First(IsOurs),
+    Nth(Option<usize>),
 }
 
 #[derive(Debug)]
@@ -32,7 +39,9 @@ struct Fieldset {
 pub(in crate::page) struct Walk {
     page: Url,
     base: Option<Url>,
-    is_ours: Box<dyn Fn(&FormTag) -> bool + Send>,
+    seeks: Seeks,
+    /// Forms that were entered.
+    forms: usize,
     open: Open,
     /// An element around the open form has ended, so its own end tag will not be seen.
     orphaned: bool,
@@ -43,11 +52,21 @@ pub(in crate::page) struct Walk {
 }
 
 impl Walk {
-    pub(in crate::page) fn new(page: Url, is_ours: Box<dyn Fn(&FormTag) -> bool + Send>) -> Self {
+    /// Looks for the first form that is ours.
+    pub(in crate::page) fn new(page: Url, is_ours: IsOurs) -> Self {
+        Self {
+            seeks: Seeks::First(is_ours),
+            ..Self::counting(page)
+        }
+    }
+
+    /// Looks for no form, until it is said which it [is](Self::seek).
+    pub(in crate::page) const fn counting(page: Url) -> Self {
         Self {
             page,
             base: None,
-            is_ours,
+            seeks: Seeks::Nth(None),
+            forms: 0,
             open: Open::No,
             orphaned: false,
             found: false,
@@ -55,6 +74,11 @@ impl Walk {
             templates: 0,
             fieldsets: Vec::new(),
         }
+    }
+
+    /// The form is the one with this number, counted from one.
+    pub(in crate::page) fn seek(&mut self, form: Option<usize>) {
+        self.seeks = Seeks::Nth(form);
     }
 
     /// Whether an element is part of the page: not of a template, nor of a drawing.
@@ -68,15 +92,19 @@ impl Walk {
     }
 
     pub(in crate::page) fn base(&mut self, element: &Element<'_, '_>) {
-        if self.base.is_none()
+        if self.counts(element)
+            && self.base.is_none()
             && let Some(href) = attributes::get(element, "href")
         {
             self.base = self.page.join(href.trim()).ok();
         }
     }
 
-    pub(in crate::page) const fn template(&mut self) {
-        self.templates += 1;
+    /// Whether it is a template, whose content is no part of the page: then its end must be said, too.
+    pub(in crate::page) fn template(&mut self, element: &Element<'_, '_>) -> bool {
+        let is_template = element.namespace_uri() == HTML;
+        self.templates += u32::from(is_template);
+        is_template
     }
 
     pub(in crate::page) const fn template_end(&mut self) {
@@ -85,19 +113,31 @@ impl Walk {
 
     /// Whether this start tag opens the form that is ours.
     pub(in crate::page) fn form(&mut self, element: &Element<'_, '_>) -> bool {
-        if self.open != Open::No && !self.orphaned {
+        let Some(tag) = self.enters(element) else {
             return false;
-        }
-        self.orphaned = false;
-        let tag = self.form_tag(element);
-        self.open = if !self.found && (self.is_ours)(&tag) {
+        };
+        let is_it = !self.found
+            && match &self.seeks {
+                Seeks::First(is_ours) => tag.is_sent() && is_ours(&tag),
+                Seeks::Nth(form) => *form == Some(self.forms),
+            };
+        if is_it {
             self.found = true;
             self.id = tag.id;
-            Open::Ours
-        } else {
-            Open::Other
-        };
-        self.open == Open::Ours
+            self.open = Open::Ours;
+        }
+        is_it
+    }
+
+    /// The form that this start tag opens; none within another.
+    pub(in crate::page) fn enters(&mut self, element: &Element<'_, '_>) -> Option<FormTag> {
+        if self.open != Open::No && !self.orphaned {
+            return None;
+        }
+        self.orphaned = false;
+        self.open = Open::Other;
+        self.forms += 1;
+        Some(self.form_tag(element))
     }
 
     /// The open form has ended by an end tag of this name. Whether it was ours and has ended for good.

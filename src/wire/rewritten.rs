@@ -3,9 +3,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -35,8 +32,10 @@ pub struct Rewritten {
     came: Bytes,
     unpacker: Option<Unpacker>,
     stage: Stage,
-    /// Whether the form has come that the change is for.
-    met_form: Arc<AtomicBool>,
+    /// Bytes of the page that were taken so far.
+    taken: usize,
+    /// Whether the form was found in a page that has ended.
+    met_form: bool,
     /// What was made ahead of whoever reads it.
     ahead: VecDeque<Bytes>,
     /// What went wrong after that.
@@ -78,18 +77,10 @@ impl Rewritten {
         page: Outgoing,
         unpacker: Option<Unpacker>,
         content_type: Option<String>,
-        mut change: Change,
+        change: Change,
     ) -> Self {
-        let met_form = Arc::new(AtomicBool::new(false));
-        let (is_ours, met) = (change.is_ours, Arc::clone(&met_form));
-        change.is_ours = Box::new(move |form| {
-            let ours = is_ours(form);
-            met.fetch_or(ours, Ordering::Relaxed);
-            ours
-        });
         Self {
             page,
-            met_form,
             came: Bytes::new(),
             unpacker,
             stage: Stage::Start {
@@ -97,6 +88,8 @@ impl Rewritten {
                 content_type,
                 change: Box::new(change),
             },
+            taken: 0,
+            met_form: false,
             ahead: VecDeque::new(),
             broken: None,
             waited: false,
@@ -109,18 +102,17 @@ impl Rewritten {
     /// # Errors
     /// The page broke off before.
     pub async fn look_for_form(&mut self, most: usize) -> Result<Seen, Broken> {
-        let mut held = 0;
         loop {
             match &self.stage {
-                _ if self.met_form.load(Ordering::Relaxed) => return Ok(Seen::Form),
+                Stage::Rewriting(_, rewriter) if rewriter.has_form() => return Ok(Seen::Form),
+                Stage::Ended if self.met_form => return Ok(Seen::Form),
                 Stage::Ended | Stage::AsItCame => return Ok(Seen::NoForm),
-                Stage::Start { .. } | Stage::Rewriting(..) if held > most => {
+                Stage::Start { .. } | Stage::Rewriting(..) if self.taken > most => {
                     return Ok(Seen::NoForm);
                 }
                 Stage::Start { .. } | Stage::Rewriting(..) => {}
             }
             let made = std::future::poll_fn(|cx| self.poll_step(cx)).await?;
-            held += made.len();
             if !made.is_empty() {
                 self.ahead.push_back(made.into());
             }
@@ -159,6 +151,7 @@ impl Rewritten {
 
     fn take(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
+        self.taken += piece.len();
         match &mut self.stage {
             Stage::Start {
                 start,
@@ -220,6 +213,7 @@ impl Rewritten {
                 rewriter.write(&last, out);
             }
             rewriter.end(out);
+            self.met_form = rewriter.has_form();
         }
         self.stage = Stage::Ended;
     }

@@ -766,6 +766,80 @@ async fn of_several_forms_the_one_that_was_sent_is_meant() {
     }
 }
 
+/// Stops what is sent to `/send` or to an item, and shows `page`.
+async fn stopping_on(page: &'static str) -> App {
+    let rules = r#"
+        [form]
+        submit = ["POST /send", "PATCH /items/{id}", "POST /items/{id}/comment"]
+        load = "GET /page"
+        [[hook]]
+        on = "preprocess"
+        url = "HOOK/check"
+    "#;
+    let app = app(rules).await;
+    app.hooks.reply(&json!({"msg": "No.", "msg_type": "error"}));
+    app.backend.always(Script::page(200, page));
+    app
+}
+
+#[tokio::test]
+async fn of_forms_that_are_sent_to_one_place_the_one_that_was_sent_is_changed() {
+    const RECORDS: &str = "<form action=/send method=post><input type=hidden name=id value=1><input name=q value=10></form>\
+        <form action=/send method=post><input type=hidden name=id value=2><input name=q value=20></form><p>The end";
+    const METHODS: &str = "<form action=/items/5 method=post><input type=hidden name=_method value=delete><button>Delete</button></form>\
+        <form action=/items/5 method=post><input type=hidden name=_method value=patch><input name=q value=old></form>";
+    const PLACES: &str = "<form action=/items/1/comment method=post><input name=q></form>\
+        <form action=http://forms.example.org:9/items/2/comment method=post><input name=q></form>\
+        <form action=/items/2/comment method=post><input name=q></form>";
+    for (page, path, body, expected) in [
+        (
+            RECORDS,
+            "/send",
+            "id=2&q=99",
+            "<input type=hidden name=id value=2><input name=q value=\"99\">",
+        ),
+        (
+            METHODS,
+            "/items/5",
+            "_method=patch&q=99",
+            "<input type=hidden name=_method value=patch><input name=q value=\"99\">",
+        ),
+        (
+            PLACES,
+            "/items/2/comment",
+            "q=99",
+            "<input name=q value=\"99\"></form>",
+        ),
+    ] {
+        let app = stopping_on(page).await;
+        let html = app.post(path).page().form(body).send().await.text();
+        let message = html.find("role=\"alert\"").expect(&html);
+        let changed = html.find(expected).expect(&html);
+        assert!(
+            html.matches("<form ").count() > 1 && html.matches("99").count() == 1,
+            "{html}"
+        );
+        assert!(
+            message < changed && !html[message..changed].contains("<form"),
+            "{html}"
+        );
+        assert!(html[..message].contains("</form>"), "{html}");
+    }
+    let app = stopping_on(RECORDS).await;
+    // Whose it was cannot be told.
+    let html = app
+        .post("/send")
+        .page()
+        .form("id=3&q=99")
+        .send()
+        .await
+        .text();
+    assert!(
+        html.contains("<dd>99</dd>") && !html.contains("The end"),
+        "{html}"
+    );
+}
+
 #[tokio::test]
 async fn a_form_whose_method_is_a_field_is_found() {
     let rules = r#"

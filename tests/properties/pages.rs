@@ -256,7 +256,7 @@ proptest! {
     }
 
     #[test]
-    fn no_page_makes_a_panic(page in soup(), charset in charset(), cuts in cuts()) {
+    fn no_page_makes_a_panic(page in soup(), told in told(), charset in charset(), parser in 0_usize..3000, cuts in cuts()) {
         let mut reader = Reader::new(page_url(), is_ours(), charset, Limits::DEFAULT);
         let mut cut_reader = Reader::new(page_url(), is_ours(), charset, Limits::DEFAULT);
         reader.push(&page);
@@ -265,6 +265,8 @@ proptest! {
         }
         prop_assert_eq!(reader.end(), cut_reader.end());
         let _ = charset::of_page(None, &page);
+        let limits = Limits { parser, ..Limits::DEFAULT };
+        let _ = rewritten(&told, charset, limits, &cut(&page, &cuts));
     }
 }
 
@@ -491,7 +493,7 @@ impl Field {
                 chosen.map(|(choice, _)| value_of(choice)).collect()
             }
             Control::Quiet {
-                kind: "hidden",
+                kind: "hidden" | "submit",
                 value,
             } => vec![value.clone()],
             Control::Quiet { .. } => vec!["typed".to_owned()],
@@ -618,7 +620,7 @@ proptest! {
     ) {
         let controls: String = fields.iter().enumerate().map(|(at, field)| field.html(at)).collect();
         let page = format!(
-            "<!doctype html><body><form action=/other><input name=t0[] value=x></form><input autofocus><form action=/send>{controls}</form><form action=/send><input name=t0[]></form>"
+            "<!doctype html><body><form action=/other><input name=t0[] value=x></form><input autofocus><form action=/send>{controls}</form><form action=/send><input type=hidden name=which value=2><input name=t0[]></form>"
         );
         let mut sent = Vec::new();
         for (at, field) in fields.iter().enumerate() {
@@ -643,7 +645,7 @@ proptest! {
             matches!(field.control, Control::Quiet { kind: "password" | "submit" | "file", .. }) && field.name(at) == name
         });
         let mut expected: Vec<(String, String)> = sent.iter().filter(|(name, _)| !quiet(name)).map(|(name, value)| (name.clone(), read(value))).collect();
-        expected.push(("t0[]".to_owned(), String::new()));
+        expected.extend([("which".to_owned(), "2".to_owned()), ("t0[]".to_owned(), String::new())]);
         prop_assert_eq!(held(&after), expected, "{}", out);
         prop_assert_eq!(skeleton(&after), skeleton(&before), "{}", out);
 

@@ -30,6 +30,9 @@ impl State {
         if control.name.is_empty() || matches!(control.kind, Kind::Hidden | Kind::Button) {
             return;
         }
+        if self.given.is_passed_over(&control.name, control.disabled) {
+            return;
+        }
         let mut html = String::new();
         let mut is_wrong = false;
         if let Some(at) = self.fields.of(&control.name) {
