@@ -28,6 +28,7 @@ use formgate::rules::book::Book;
 use formgate::rules::book::Written;
 use formgate::rules::condition::Condition;
 use formgate::rules::form::Form;
+use formgate::rules::pattern;
 use formgate::rules::recognise::FormPart;
 use serde_json::Value;
 use serde_json::json;
@@ -37,6 +38,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();
+}
+
+/// The worst text for each pattern, 1 MiB of it: what is exponential elsewhere, what is usual, and what is slow here.
+#[divan::bench(args = [r"(a+)+b", r"(.*)*x", r"[^@\s]+@[^@\s]+\.[a-z]{2,}", r"a.{100}b", r"[ab]*a[ab]{100}c"], sample_count = 3, sample_size = 1)]
+fn pattern_on_hostile_text(bencher: Bencher<'_, '_>, pattern: &str) {
+    let text = "a".repeat(1 << 20);
+    let pattern = pattern::anywhere(pattern).expect("a good pattern");
+    bencher.bench_local(|| black_box(&pattern).is_match(black_box(&text)));
 }
 
 const ENROLLMENT: &str = r#"

@@ -1075,7 +1075,9 @@ impl<'a> Evaluation<'a> {
                 }
                 Selector::Slice { start, end, step } => {
                     if let Some(list) = node.as_array() {
+                        let before = found.len();
                         slice(list, *start, *end, *step, found);
+                        self.spend(found.len() - before)?;
                     }
                 }
                 Selector::Wildcard => {
@@ -1411,6 +1413,41 @@ mod tests {
             let condition = Condition::compile(expression).expect("compiles");
             assert_eq!(condition.holds(&long, &[]), Err(TooMuch), "{expression}");
         }
+    }
+
+    /// Whatever is asked of each of many elements about each of many others is counted, by every kind of selector.
+    #[test]
+    fn work_that_grows_with_the_square_is_given_up() {
+        // As many values as a submission may have.
+        let many: Vec<i32> = (0..10_000).collect();
+        let object: serde_json::Map<_, _> =
+            many.iter().map(|n| (n.to_string(), json!(n))).collect();
+        let call = json!({"x": many, "y": many, "z": object});
+        for selector in [
+            "$.y[*]",
+            "$.z[*]",
+            "$..[0]",
+            "$.y[?@ > 1]",
+            "$.z[?@ > 1]",
+            "$.y[0:]",
+            "$.y[::-1]",
+            "$.y[::2]",
+            "$.y[9000:]",
+            "$.y[0,0,0,0,0,0,0,0,0,0,0,0]",
+        ] {
+            let expression = format!("@.x[?count({selector}) == 0]");
+            let condition = Condition::compile(&expression).expect("compiles");
+            assert_eq!(condition.holds(&call, &[]), Err(TooMuch), "{expression}");
+        }
+        // Once over all of them is no more than they are.
+        for expression in ["count(@.y[*]) == 10000", "count(@.y[::1]) == 10000"] {
+            let condition = Condition::compile(expression).expect("compiles");
+            assert_eq!(condition.holds(&call, &[]), Ok(true), "{expression}");
+        }
+        // A selector that takes the same again and again: what is found is never more than what is counted.
+        let again = format!("$.y[{}0]", "::1,".repeat(900));
+        let path = Path::compile(&again).expect("compiles");
+        assert!(path.locate(&call).is_err());
     }
 
     #[test]
