@@ -107,6 +107,7 @@ fn change(place: Place) -> Change {
             statement: "Nothing was submitted.".to_owned(),
             changed: Map::new(),
         }),
+        frame: None,
         place,
         errors: vec![("field_1".to_owned(), "Is this right?".to_owned())],
         focus: None,

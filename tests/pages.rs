@@ -92,6 +92,7 @@ fn change(json: &Value) -> Change {
     });
     Change {
         notice,
+        frame: None,
         place: match json["place"].as_str() {
             Some("main") => Place::Main,
             Some("start") => Place::Start,

@@ -258,6 +258,7 @@ fn change(
     Some(Change {
         notice: is_said.then_some(notice),
         place,
+        frame: viewer.frame.clone(),
         errors,
         focus,
         values,
@@ -320,6 +321,7 @@ pub(in crate::flow) fn of_stop(
             changed: Jdoc::new(),
         }),
         place: Place::Form,
+        frame: None,
         errors: errors
             .map(|(field, text)| (field.to_owned(), text.to_owned()))
             .collect(),

@@ -19,6 +19,8 @@ use crate::wire::arrival::Arrival;
 
 /// What a browser says it wants an answer for; `document` for a page.
 static DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// Set by Turbo for a `<turbo-frame>`: its id.
+static FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 /// Set by browsers, and by Turbo, that ask for a page before anybody wants to see it.
 static PURPOSE: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
@@ -42,6 +44,8 @@ pub(in crate::flow) struct Viewer {
     pub(in crate::flow) carried: Option<Box<Carried>>,
     /// Whether the request carries one that cannot be shown: forged, too old, or of another host.
     pub(in crate::flow) stale: bool,
+    /// The id of the part of the answer that Turbo takes into the page that is there.
+    pub(in crate::flow) frame: Option<String>,
     method: Method,
     target: Option<PathAndQuery>,
     /// Whether a script asks, which puts the answer into the page that is there.
@@ -70,6 +74,10 @@ impl Viewer {
             method: head.method.clone(),
             target: head.uri.path_and_query().cloned(),
             is_script: is_script(&head.headers),
+            frame: head
+                .headers
+                .get(&FRAME)
+                .and_then(|id| Some(id.to_str().ok()?.to_owned())),
         };
         if !cookies.is_empty() && is_visit(&head.method, &head.headers) {
             let mut cookies = cookies.iter();

@@ -20,6 +20,8 @@ pub struct Change {
     pub notice: Option<Notice>,
     /// Where the message goes.
     pub place: Place,
+    /// The id of the `<turbo-frame>` that is taken out of the page: its beginning is the top of the main content.
+    pub frame: Option<String>,
     /// Fields and what is wrong with them, in order. They stand beside their fields and, all of them, in the message.
     pub errors: Vec<(String, String)>,
     /// The field to focus; without it, the first with an error that the page has.

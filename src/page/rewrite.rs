@@ -207,7 +207,7 @@ fn settings(
     let memory = memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true);
     // To look for a role, the attributes of every tag of the page must be read.
     let main = match place {
-        Place::Main => "main, [role=main i]",
+        Place::Main => "main, [role=main i], turbo-frame",
         Place::Form | Place::Start => "main",
     };
     Settings::new_send()
@@ -250,6 +250,7 @@ mod tests {
                 statement: String::new(),
                 changed: serde_json::Map::new(),
             }),
+            frame: None,
             place,
             errors: Vec::new(),
             focus: None,
@@ -274,6 +275,20 @@ mod tests {
     }
 
     const MESSAGE: &str = "<div class=\"formgate-message formgate-warning\" lang=\"en\" role=\"alert\">\n<p>No &#38; no.</p>\n</div>";
+
+    #[test]
+    fn a_frame_that_is_taken_out_has_the_message() {
+        let page =
+            "<main><turbo-frame id=a>x</turbo-frame><turbo-frame id=b>y</turbo-frame></main>";
+        for (frame, at) in [(None, "<main>"), (Some("b"), "<turbo-frame id=b>")] {
+            let change = Change {
+                frame: frame.map(str::to_owned),
+                ..change(Place::Main)
+            };
+            let expected = page.replacen(at, &format!("{at}{MESSAGE}"), 1);
+            assert_eq!(rewritten(change, page), expected);
+        }
+    }
 
     #[test]
     fn the_message_stands_in_its_place() {

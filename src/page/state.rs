@@ -101,6 +101,7 @@ pub(in crate::page) struct State {
     here: Option<String>,
     notice: Option<Notice>,
     place: Place,
+    frame: Option<String>,
     errors: Vec<(String, String)>,
     hidden: Arc<Hidden>,
     lang: Lang,
@@ -150,6 +151,7 @@ impl State {
             walk,
             notice: change.notice,
             place: change.place,
+            frame: change.frame,
             given: Given::new(change.values, Arc::clone(&change.hidden)),
             hidden: change.hidden,
             lang: change.lang,
@@ -369,7 +371,7 @@ impl State {
     }
 
     pub(in crate::page) fn main(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if !self.walk.counts(element) || !self.awaits_top() {
+        if !self.walk.counts(element) || !self.awaits_top() || !self.is_main(element) {
             return;
         }
         if self.place == Place::Main {
@@ -381,6 +383,17 @@ impl State {
                 state.top_is_not_needed();
                 state.top = Some(hole);
             });
+        }
+    }
+
+    /// Whether this is where the main content is: of the page, or of the only part of it that is seen.
+    fn is_main(&self, element: &Element<'_, '_>) -> bool {
+        let is_frame = element.tag_name() == "turbo-frame";
+        match &self.frame {
+            Some(id) if self.place == Place::Main => {
+                is_frame && attributes::get(element, "id").is_some_and(|found| *found == **id)
+            }
+            _ => !is_frame,
         }
     }
 

@@ -147,6 +147,42 @@ async fn a_fragment_begins_with_it() {
 }
 
 #[tokio::test]
+async fn a_frame_of_turbo_begins_with_it() {
+    let app = quiet().await;
+    app.hooks.reply_at("/check", &changes());
+    let frames = "<turbo-frame id=\"other\">x</turbo-frame><turbo-frame id=\"contact\"><p>Saved</p></turbo-frame>";
+    for page in [
+        frames.to_owned(),
+        format!("<!doctype html><html><body><main><h1>Contact</h1>{frames}</main></body></html>"),
+    ] {
+        app.backend.always(Script::page(200, &page));
+        let html = submit(&app)
+            .header("turbo-frame", "contact")
+            .send()
+            .await
+            .text();
+        in_order(
+            &html,
+            &[
+                "id=\"contact\">",
+                "formgate-information",
+                "Typed",
+                "<p>Saved</p>",
+            ],
+        );
+        assert_eq!(html.matches("formgate-information").count(), 1, "{html}");
+    }
+    let html = submit(&app).send().await.text();
+    in_order(&html, &["<main>", "formgate-information", "Contact"]);
+    let html = submit(&app)
+        .header("turbo-frame", "gone")
+        .send()
+        .await
+        .text();
+    assert!(html.contains("Typed"), "never lost: {html}");
+}
+
+#[tokio::test]
 async fn only_whole_pages_for_people_are_changed() {
     let html = "content-type: text/html; charset=utf-8\r\n";
     let unchanged = |answer: &Answer, body: &[u8], what: &str| {

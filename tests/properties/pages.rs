@@ -66,6 +66,7 @@ impl Told {
                 statement: String::new(),
                 changed: serde_json::Map::new(),
             }),
+            frame: None,
             place: self.place,
             errors: self.errors.clone(),
             focus: self.focus.clone(),
