@@ -98,6 +98,7 @@ fn change(place: Place) -> Change {
     for at in 0..20 {
         flat.push_text(&format!("field_{at}"), "Ana & Ben");
     }
+    flat.push_text("token", "x");
     flat.push_text("country", "c120");
     flat.push_text("text", "Some text.\r\nA second line.");
     Change {

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use lol_html::send::Element;
 
+use crate::page::charset;
+
 /// An attribute's value, its character references decoded.
 pub(in crate::page) fn get(element: &Element<'_, '_>, name: &str) -> Option<String> {
     let raw = element.get_attribute(name)?;
-    Some(htmlize::unescape_attribute(raw).into_owned())
+    let text = htmlize::unescape_attribute(charset::guess(&raw));
+    Some(text.into_owned())
 }
 
 /// Sets an attribute, if it is not so already.
@@ -34,5 +37,15 @@ pub(in crate::page) fn add_word(element: &mut Element<'_, '_>, name: &str, word:
 
 /// Text as it is written in HTML, outside of tags.
 pub(in crate::page) fn escape(text: &str) -> Cow<'_, str> {
-    htmlize::escape_text(text)
+    bare(htmlize::escape_text(text))
+}
+
+/// HTML outside of tags, or a value within one, without ESC: to a browser that takes the page for ISO-2022-JP, it would
+/// begin a text in which quotes and tags are none.
+pub(in crate::page) fn bare(html: Cow<'_, str>) -> Cow<'_, str> {
+    if html.contains('\x1b') {
+        html.replace('\x1b', "&#27;").into()
+    } else {
+        html
+    }
 }

@@ -1,8 +1,15 @@
 //! Which charset a page is in, found as browsers find it: a byte-order mark, the content type, a `<meta>` in the first
-//! [`START`] bytes, else windows-1252. Owns the answer; a page whose charset cannot be rewritten has none.
+//! [`START`] bytes. Owns the answer; a page whose charset cannot be rewritten has none.
+//!
+//! Where none of them says it, browsers do not agree: some find a `<meta>` further down, some guess by what they read.
+//! Such a page is taken for `x-user-defined`: ASCII is ASCII, every other byte stands for itself, and what is put in
+//! is written in ASCII, with references for everything else. What is compared with it is [guessed](guess).
+
+use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 use encoding_rs::WINDOWS_1252;
+use encoding_rs::X_USER_DEFINED;
 
 use crate::page::prescan;
 
@@ -20,9 +27,19 @@ pub fn of_page(content_type: Option<&str>, start: &[u8]) -> Option<&'static Enco
         None => content_type
             .and_then(of_content_type)
             .or_else(|| prescan::charset(&start[..start.len().min(START)]))
-            .unwrap_or(WINDOWS_1252),
+            .unwrap_or(X_USER_DEFINED),
     };
     found.is_ascii_compatible().then_some(found)
+}
+
+/// What a browser calls the charset of a page.
+pub(in crate::page) fn name(charset: &'static Encoding) -> &'static str {
+    let known = if charset == X_USER_DEFINED {
+        WINDOWS_1252
+    } else {
+        charset
+    };
+    known.name()
 }
 
 /// Whether more of the page than `start` could make a difference to [`of_page`].
@@ -34,6 +51,26 @@ pub fn needs_more(content_type: Option<&str>, start: &[u8]) -> bool {
         None => START,
     };
     start.len() < enough
+}
+
+/// What text of a page in no known charset most probably means: UTF-8 if it can be that, else windows-1252.
+pub(in crate::page) fn guess(text: &str) -> Cow<'_, str> {
+    let is_byte = |c: char| ('\u{f780}'..='\u{f7ff}').contains(&c);
+    if text.is_ascii() || !text.contains(is_byte) {
+        return text.into();
+    }
+    let (bytes, _, is_other) = X_USER_DEFINED.encode(text);
+    if is_other {
+        return text.to_owned().into();
+    }
+    let guessed = match str::from_utf8(&bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => WINDOWS_1252
+            .decode_without_bom_handling(&bytes)
+            .0
+            .into_owned(),
+    };
+    guessed.into()
 }
 
 fn of_content_type(content_type: &str) -> Option<&'static Encoding> {
@@ -60,7 +97,7 @@ mod tests {
         assert_eq!(name(latin, b"\xef\xbb\xbf<p>"), Some("UTF-8"));
         assert_eq!(name(latin, meta), Some("ISO-8859-2"));
         assert_eq!(name(Some("text/html"), meta), Some("UTF-8"));
-        assert_eq!(name(None, b"<p>"), Some("windows-1252"));
+        assert_eq!(name(None, b"<p>"), Some("x-user-defined"));
         assert_eq!(name(Some("text/html;charset=klingon"), meta), Some("UTF-8"));
     }
 
@@ -79,7 +116,20 @@ mod tests {
         page.extend_from_slice(b"<meta charset=gb18030>");
         assert_eq!(name(None, &page), Some("gb18030"));
         page.insert(0, b' ');
-        assert_eq!(name(None, &page), Some("windows-1252"));
+        assert_eq!(name(None, &page), Some("x-user-defined"));
+    }
+
+    #[test]
+    fn what_nobody_says_is_guessed() {
+        for (bytes, expected) in [
+            ("Zürich".as_bytes(), "Zürich"),
+            (b"Z\xfcrich", "Zürich"),
+            (b"plain", "plain"),
+        ] {
+            let (text, _) = X_USER_DEFINED.decode_without_bom_handling(bytes);
+            assert_eq!(guess(&text), expected);
+        }
+        assert_eq!(guess("Zürich \u{f7c9}"), "Zürich \u{f7c9}");
     }
 
     #[test]

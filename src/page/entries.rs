@@ -5,6 +5,7 @@ use askama::Template;
 
 use crate::model::words::Tongue;
 use crate::model::words::Word;
+use crate::page::attributes;
 use crate::page::fields;
 use crate::page::plain;
 
@@ -30,7 +31,7 @@ impl<'a> Entries<'a> {
     }
 
     pub(in crate::page) fn html(&self) -> String {
-        plain::html(self, "")
+        attributes::bare(plain::html(self, "").into()).into_owned()
     }
 }
 

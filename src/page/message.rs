@@ -11,6 +11,7 @@ use crate::model::hidden::Hidden;
 use crate::model::lang::Lang;
 use crate::model::words::Tongue;
 use crate::model::words::Word;
+use crate::page::attributes;
 use crate::page::change::Notice;
 use crate::page::fields;
 use crate::page::fields::Fields;
@@ -107,7 +108,7 @@ pub(in crate::page) fn html(
         changed: sentences,
         statement: Some(&*notice.statement).filter(|statement| !statement.is_empty()),
     };
-    plain::html(&message, "")
+    attributes::bare(plain::html(&message, "").into()).into_owned()
 }
 
 /// The longest value that is said in full, in characters.

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::page::attributes;
 use crate::page::change::IsOurs;
+use crate::page::charset;
 use crate::page::control;
 use crate::page::control::Control;
 use crate::page::control::Kind;
@@ -225,10 +226,8 @@ impl State {
     /// The HTML that was kept.
     fn take_kept(&mut self) -> String {
         let kept = self.kept.take().unwrap_or_default();
-        self.charset
-            .decode_without_bom_handling(&kept)
-            .0
-            .into_owned()
+        let (html, _) = self.charset.decode_without_bom_handling(&kept);
+        charset::guess(&html).into_owned()
     }
 
     fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
@@ -278,7 +277,7 @@ impl State {
         let value = match control.kind {
             Kind::Checkbox | Kind::Radio if is_checked => control::checked_value(element),
             Kind::Hidden if control.name.eq_ignore_ascii_case("_charset_") => {
-                self.charset.name().to_owned()
+                charset::name(self.charset).to_owned()
             }
             Kind::Hidden => attributes::get(element, "value").unwrap_or_default(),
             Kind::Text => control::text_value(element),

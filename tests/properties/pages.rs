@@ -207,6 +207,7 @@ fn charset() -> impl Strategy<Value = &'static Encoding> {
         encoding_rs::BIG5,
         encoding_rs::GB18030,
         encoding_rs::KOI8_R,
+        encoding_rs::X_USER_DEFINED,
     ])
 }
 

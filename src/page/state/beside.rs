@@ -8,6 +8,7 @@ use lol_html::send::Element;
 
 use crate::model::words::Word;
 use crate::page::attributes;
+use crate::page::charset;
 use crate::page::control::Control;
 use crate::page::control::Kind;
 use crate::page::fields;
@@ -145,7 +146,7 @@ impl State {
     fn content_since(&self, from: u64) -> Option<String> {
         let bytes = self.outlet.since(from)?;
         let (html, _) = self.charset.decode_without_bom_handling(bytes);
-        Some(text::of_textarea(&html))
+        Some(text::of_textarea(&charset::guess(&html)))
     }
 
     /// Puts a text behind a control: not into its label, of whose text it would become a part, nor between it and

@@ -3,6 +3,7 @@
 use lol_html::send::Element;
 
 use crate::page::attributes;
+use crate::page::charset;
 use crate::page::outlet::HoleId;
 use crate::page::shared::Shared;
 use crate::page::state::OpenOption;
@@ -56,6 +57,7 @@ impl State {
             return;
         };
         let value = self.text_since(option.from, "<option").unwrap_or_default();
+        let value = charset::guess(&value).into_owned();
         let awaits = self
             .select
             .as_ref()
