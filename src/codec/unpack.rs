@@ -255,13 +255,13 @@ impl Inner {
         match self {
             Self::Gzip(decoder) => {
                 // One write fills the decoder's own buffer of 32 KiB at most once, and an empty one gives out what is
-                // in it.
+                // in it. One of them is enough at a time, or the pieces would grow.
                 let mut used = if packed.is_empty() {
                     0
                 } else {
                     decoder.write(packed)?
                 };
-                if used == packed.len() {
+                if used == packed.len() && decoder.get_ref().is_empty() {
                     used += decoder.write(&[])?;
                 }
                 Ok((used, std::mem::take(decoder.get_mut())))
