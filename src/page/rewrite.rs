@@ -210,7 +210,7 @@ fn settings(
         Place::Main => "main, [role=main i], turbo-frame",
         Place::Form | Place::Start => "main",
     };
-    Settings::new_send()
+    let settings = Settings::new_send()
         .with_encoding(charset)
         .with_adjust_charset_on_meta_tag(false)
         // A strict parser breaks off at odd markup, and loses bytes with it.
@@ -229,7 +229,15 @@ fn settings(
         .append_element_content_handler(element!("select", shared.handler(State::select)))
         .append_element_content_handler(element!("optgroup", shared.handler(State::optgroup)))
         .append_element_content_handler(element!("option", shared.handler(State::option)))
-        .append_element_content_handler(element!("button", shared.handler(State::button)))
+        .append_element_content_handler(element!("button", shared.handler(State::button)));
+    match place {
+        // Behind that of the main part, which may be hidden itself.
+        Place::Main => settings.append_element_content_handler(element!(
+            "[hidden], dialog, details",
+            shared.handler(State::unseen)
+        )),
+        Place::Form | Place::Start => settings,
+    }
 }
 
 #[cfg(test)]

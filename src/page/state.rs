@@ -6,6 +6,7 @@ mod beside;
 mod controls;
 mod left;
 mod options;
+mod top;
 
 use std::sync::Arc;
 
@@ -124,6 +125,8 @@ pub(in crate::page) struct State {
     notes: usize,
     /// What no control has got.
     left: Left,
+    /// Elements that are open and in which nothing is seen.
+    unseen: u32,
     /// Too much has waited: nothing waits for long any more.
     hasty: bool,
 }
@@ -168,6 +171,7 @@ impl State {
             content: None,
             notes: 0,
             left: Left::Open,
+            unseen: 0,
             hasty: false,
         }
     }
@@ -351,61 +355,6 @@ impl State {
             state.legend = state.text_since(from, "");
             state.walk.legend_end();
         });
-    }
-
-    /// The top of the body, or of the main part of it.
-    pub(in crate::page) fn body(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if !self.walk.counts(element) {
-            return;
-        }
-        shared.at_end(element, |state, end| {
-            // Whoever reads this far shall see it.
-            if state.top.is_none() && state.message.is_none() {
-                let message = state.message_html();
-                end.before(&message, ContentType::Html);
-            }
-        });
-        if self.awaits_top() && self.top.is_none() {
-            shared.hole_behind(element, |state, hole| state.top = Some(hole));
-        }
-    }
-
-    pub(in crate::page) fn main(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if !self.walk.counts(element) || !self.awaits_top() || !self.is_main(element) {
-            return;
-        }
-        if self.place == Place::Main {
-            let message = self.message_html();
-            element.prepend(&message, ContentType::Html);
-            self.top_is_not_needed();
-        } else {
-            shared.hole_behind(element, |state, hole| {
-                state.top_is_not_needed();
-                state.top = Some(hole);
-            });
-        }
-    }
-
-    /// Whether this is where the main content is: of the page, or of the only part of it that is seen.
-    fn is_main(&self, element: &Element<'_, '_>) -> bool {
-        let is_frame = element.tag_name() == "turbo-frame";
-        match &self.frame {
-            Some(id) if self.place == Place::Main => {
-                is_frame && attributes::get(element, "id").is_some_and(|found| *found == **id)
-            }
-            _ => !is_frame,
-        }
-    }
-
-    /// Whether the message is still to be put at the top of something.
-    const fn awaits_top(&self) -> bool {
-        self.notice.is_some() && self.message.is_none() && !self.hasty
-    }
-
-    fn top_is_not_needed(&mut self) {
-        if let Some(hole) = self.top.take() {
-            self.outlet.fill(hole, Vec::new());
-        }
     }
 
     pub(in crate::page) fn form(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
