@@ -147,6 +147,19 @@ async fn a_fragment_begins_with_it() {
 }
 
 #[tokio::test]
+async fn a_boosted_form_of_htmx_is_answered_with_a_whole_page() {
+    let app = quiet().await;
+    app.hooks.reply_at("/check", &changes());
+    let boosted = app
+        .post("/contact/send")
+        .htmx()
+        .header("hx-boosted", "true");
+    let html = boosted.form("city=bern").send().await.text();
+    assert!(html.starts_with("<!doctype html>"), "{html}");
+    in_order(&html, &["<main>", "formgate-information", "Thank you"]);
+}
+
+#[tokio::test]
 async fn a_frame_of_turbo_begins_with_it() {
     let app = quiet().await;
     app.hooks.reply_at("/check", &changes());
