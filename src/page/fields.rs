@@ -25,9 +25,21 @@ pub(in crate::page) struct Field {
     aria: Option<String>,
 }
 
-/// Whether a control of this name belongs to a field; PHP's lists have brackets that nobody writes in a rule.
+/// Whether a control of this name belongs to a field; PHP's lists have brackets that nobody writes in a rule, and a field
+/// within another may be written with dots.
 pub(in crate::page) fn is_named(field: &str, control: &str) -> bool {
-    control == field || control.strip_suffix("[]") == Some(field)
+    let control = control.strip_suffix("[]").unwrap_or(control);
+    control == field || field.strip_suffix("[]") == Some(control) || is_dotted(field, control)
+}
+
+/// Whether the field `a.b.c` is that of the control `a[b][c]`.
+fn is_dotted(field: &str, control: &str) -> bool {
+    let Some((first, rest)) = control.split_once('[') else {
+        return false;
+    };
+    let parts = rest.strip_suffix(']').map(|rest| rest.split("]["));
+    let parts = parts.into_iter().flatten();
+    field.split('.').eq(std::iter::once(first).chain(parts))
 }
 
 /// The name of a field as a person would write it: `first_name` is `First name`.
@@ -198,6 +210,30 @@ pub(in crate::page) fn beside(class: &str, id: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_known_by_their_controls() {
+        for (field, control) in [
+            ("a", "a"),
+            ("a", "a[]"),
+            ("a[]", "a[]"),
+            ("user.email", "user[email]"),
+            ("user[email]", "user[email]"),
+            ("user.tags", "user[tags][]"),
+            ("a.0.b", "a[0][b]"),
+        ] {
+            assert!(is_named(field, control), "{field} {control}");
+        }
+        for (field, control) in [
+            ("a", "b"),
+            ("user.email", "user[name]"),
+            ("a.b", "a[b"),
+            ("a", "a[b]"),
+            ("a.b", "ab"),
+        ] {
+            assert!(!is_named(field, control), "{field} {control}");
+        }
+    }
 
     #[test]
     fn names_are_made_readable() {

@@ -445,6 +445,11 @@ impl Given {
         self.lost.insert(name.to_owned())
     }
 
+    /// Whether something is to be done to a control of this name.
+    pub(in crate::page) fn is_about(&mut self, name: &str, disabled: bool) -> bool {
+        self.field(name, disabled).is_some()
+    }
+
     /// The values that a control of this name may take, if any.
     fn field(&mut self, name: &str, disabled: bool) -> Option<&mut Field> {
         if matches!(self.values, Values::Keep) || name.is_empty() {

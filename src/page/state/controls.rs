@@ -49,7 +49,8 @@ impl State {
         } else {
             self.given.choice(&control.name, control.disabled)
         };
-        let is_touched = many || choice.is_some();
+        let is_touched =
+            choice.is_some() || (many && self.given.is_about(&control.name, control.disabled));
         // One before it that has no end ends here.
         self.option_ends();
         self.default_stays();
