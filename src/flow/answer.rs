@@ -339,6 +339,12 @@ impl Said {
             && self.focus_on.is_none()
     }
 
+    /// Whether the backend is known to have taken the submission.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        self.submitted == Some(true)
+    }
+
     /// The message to show first: the first of the most severe kind.
     #[must_use]
     pub fn main_message(&self) -> Option<&Message> {

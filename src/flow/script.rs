@@ -22,12 +22,15 @@ pub(in crate::flow) fn json(said: &Said, status: u16) -> Map<String, Value> {
     // A success speaks for itself.
     let is_success = |kind| kind == Some(MsgType::Success);
     let kind = said.main_message().map(|message| message.msg_type);
-    let saved = (said.submitted == Some(true) && !is_success(kind)).then_some(Word::Saved);
+    let saved = (said.is_saved() && !is_success(kind)).then_some(Word::Saved);
     texts.extend(said.statement.or(saved).map(|word| tongue.say(word)));
     // What was written a moment ago is an object.
     let mut json: Map<String, Value> =
         serde_json::from_slice(&said.to_text(status)).unwrap_or_default();
     json.insert("texts".to_owned(), json!(texts));
+    if said.is_saved() && said.is_silent() {
+        json.insert("msg_type".to_owned(), MsgType::Success.word().into());
+    }
     if !said.changed.is_empty() || !said.suggestions.is_empty() {
         // With the slots left open: the page knows what people call the field.
         let open = [("field", "{field}"), ("value", "{value}")];
@@ -39,6 +42,12 @@ pub(in crate::flow) fn json(said: &Said, status: u16) -> Map<String, Value> {
         json.insert("words".to_owned(), words);
     }
     json
+}
+
+/// Whether the answer is a page, which formgate.js shows as one.
+pub(in crate::flow) fn is_page(response: &Response<Outgoing>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("html")))
 }
 
 /// The backend's redirect as JSON, with the cookies that came with it; `None` for every other answer.

@@ -381,7 +381,9 @@ impl Carriage {
 
     /// The backend's answer with what there is to say, or the redirect that replaces it.
     fn accepted(&self, answer: BackendAnswer, decision: &Decision, changed: Jdoc) -> Answer {
-        if decision.is_silent() && changed.is_empty() {
+        // formgate.js is told in the form's own words that it was submitted.
+        let is_script = self.viewer.wants.medium == Medium::Script;
+        if decision.is_silent() && changed.is_empty() && !is_script {
             return Answer::Backend(answer.into(), None);
         }
         if let Some(target) = decision.redirect().cloned() {

@@ -38,6 +38,7 @@ function region(root) {
   let place = root.querySelector(".formgate-message");
   if (!place) root.prepend((place = make("div", "formgate-message")));
   place.tabIndex = -1;
+  place.ariaLive = "polite";
   return place;
 }
 
@@ -59,7 +60,7 @@ function say(root, answer) {
   lines.push(...each(answer.changed, (name, value) => [phrase(root, answer, name, value)]));
   const place = region(root);
   place.className = "formgate-message formgate-" + kind;
-  set(place, "role", kind === "error" ? "alert" : "status");
+  place.role = kind === "error" ? "alert" : "status";
   place.replaceChildren(...texts.map((text) => make("p", "", text)));
   // What became of the submission comes last.
   const list = make("ul", "", ...lines.map((line) => make("li", "", ...line)));
@@ -87,7 +88,8 @@ function note(form, name, kind, content) {
 
 // Takes away what was said: of a whole form, or beside some of its fields. Also what a page came with.
 export function clear(form, fields) {
-  if (!fields) form.querySelector(".formgate-message")?.replaceChildren();
+  // The place is there before something is said in it, or it would not be heard.
+  if (!fields) region(form).replaceChildren();
   for (const field of fields ?? controls(form)) {
     const ids = field.getAttribute("aria-describedby")?.split(" ") ?? [];
     const others = ids.filter((id) => !id.startsWith("formgate-"));

@@ -91,9 +91,17 @@ const fieldsOf = (request) => [...new URLSearchParams(request.body.toString())];
 
 test("a stopped form says why, beside its field and at its top, and takes the corrected one", async () => {
   const { page, close, events } = await open();
+  // The place is there, and listened to, before it says anything.
+  await page.evaluate(() => {
+    addEventListener("formgate:stopped", () => {
+      const place = document.querySelector(".formgate-message");
+      window.waiting = [place?.getAttribute("aria-live"), place?.textContent];
+    });
+  });
   await page.fill("#email", "ana");
   await page.keyboard.press("Enter");
   const place = await message(page, "error");
+  assert.deepEqual(await page.evaluate(() => window.waiting), ["polite", ""]);
   assert.equal(await place.getAttribute("role"), "alert");
   assert.match(await place.innerText(), /E-mail: Enter an e-mail address we can write to\./);
   assert.equal(await focused(page), "email");
@@ -533,11 +541,13 @@ test("a page from the browser's memory is not busy any more", async () => {
 });
 
 test("its few words come in the page's language", async () => {
-  for (const [lang, text] of [["de-CH", "Das Formular wurde übermittelt."], ["fr", "Le formulaire a été transmis."], ["es", "El formulario se ha enviado."], ["it", "The form was submitted."]]) {
+  // The gateway says nothing beside a refusal of the site's own.
+  world.pages["POST /contact"] = { status: 400, headers: { "content-type": "application/json" }, body: `{"error":"no"}` };
+  for (const [lang, text] of [["de-CH", "Das Formular wurde nicht angenommen."], ["fr", "Le formulaire n’a pas été accepté."], ["es", "El formulario no se ha aceptado."], ["it", "The form was not accepted."]]) {
     world.pages["GET /contact"] = form().replace('lang="en"', `lang="${lang}"`);
     const { page, close } = await open();
     await page.click("button >> text=Send");
-    assert.equal(await (await message(page, "success")).innerText(), text);
+    assert.equal(await (await message(page, "error")).innerText(), text);
     await close();
   }
 });

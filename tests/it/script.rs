@@ -87,6 +87,37 @@ async fn beside_an_accepted_answer_it_gets_the_words_for_changed_fields() {
 }
 
 #[tokio::test]
+async fn where_nobody_says_anything_it_is_told_that_it_was_submitted() {
+    let words = "[words]\nsaved = \"We have it.\"\n";
+    let app = app(&RULES.replace("[fields.age]", &format!("{words}[fields.age]"))).await;
+    app.hooks.reply_at("/before", &json!({}));
+    app.hooks.reply_at("/after", &json!({}));
+    app.backend.always(Script::json(201, &json!({"id": 1})));
+    let said = sent(&app, "city=Bern").await.reply();
+    assert_eq!(said["texts"], json!(["We have it."]));
+    assert_eq!(
+        (&said["msg_type"], &said["submitted"]),
+        (&json!("success"), &json!(true))
+    );
+    // A page says it itself, and so does whoever is no formgate.js.
+    app.backend.always(Script::answer(
+        200,
+        "content-type: text/html\r\n",
+        "<p>Thanks.</p>",
+    ));
+    let page = sent(&app, "city=Bern").await;
+    assert_eq!(page.header("formgate-reply"), None);
+    app.backend.always(Script::json(201, &json!({"id": 1})));
+    let other = app.post("/contact").header("accept", "application/json");
+    let other = other.form("city=Bern").send().await;
+    assert_eq!(other.header("formgate-reply"), None);
+    // What the backend did not take is not said to be.
+    app.backend.always(Script::json(400, &json!({})));
+    let refused = sent(&app, "city=Bern").await;
+    assert_eq!(refused.header("formgate-reply"), None);
+}
+
+#[tokio::test]
 async fn it_is_told_where_the_backend_sends_the_person() {
     let app = app(RULES).await;
     let seen = "location: https://pay.example.org/1\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n";
