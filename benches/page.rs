@@ -18,6 +18,7 @@ use formgate::page::change::FormTag;
 use formgate::page::change::Notice;
 use formgate::page::change::Place;
 use formgate::page::change::Values;
+use formgate::page::moved::Moved;
 use formgate::page::read::Reader;
 use formgate::page::rewrite::Limits;
 use formgate::page::rewrite::Rewriter;
@@ -136,6 +137,31 @@ fn rewrite(page: &[u8], place: Place) -> usize {
     sent + out.len()
 }
 
+fn rewrite_elsewhere(page: &[u8]) -> usize {
+    let here = url().join("/send").expect("a URL");
+    let moved = Moved::new(&url(), &here, encoding_rs::UTF_8, Limits::DEFAULT);
+    let mut moved = moved.expect("another address");
+    let change = Change {
+        shown_at: Some(here),
+        ..change(Place::Form)
+    };
+    let mut rewriter = Rewriter::new(change, encoding_rs::UTF_8, Limits::DEFAULT);
+    let mut sent = 0;
+    let (mut between, mut out) = (Vec::new(), Vec::new());
+    for piece in page.chunks(PIECE) {
+        moved.write(piece, &mut between);
+        rewriter.write(&between, &mut out);
+        between.clear();
+        sent += out.len();
+        black_box(&out);
+        out.clear();
+    }
+    moved.end(&mut between);
+    rewriter.write(&between, &mut out);
+    rewriter.end(&mut out);
+    sent + out.len()
+}
+
 /// A stopped form's page.
 #[divan::bench(args = [10_000, 300_000])]
 fn stopped(bencher: Bencher<'_, '_>, bytes: usize) {
@@ -143,6 +169,15 @@ fn stopped(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher
         .counter(BytesCount::of_slice(&page))
         .bench_local(|| rewrite(black_box(&page), Place::Form));
+}
+
+/// A stopped form's page that is shown where the form was sent to: its addresses are seen to first.
+#[divan::bench]
+fn stopped_elsewhere(bencher: Bencher<'_, '_>) {
+    let page = page(300_000);
+    bencher
+        .counter(BytesCount::of_slice(&page))
+        .bench_local(|| rewrite_elsewhere(black_box(&page)));
 }
 
 /// An accepted page, which is searched for its main part.

@@ -17,6 +17,7 @@ use formgate::page::change::Notice;
 use formgate::page::change::Place;
 use formgate::page::change::Values;
 use formgate::page::charset;
+use formgate::page::moved::Moved;
 use formgate::page::read::Reader;
 use formgate::page::rewrite::Limits;
 use formgate::page::rewrite::Rewriter;
@@ -99,6 +100,19 @@ fn rewritten(
         rewriter.write(piece, &mut out);
     }
     rewriter.end(&mut out);
+    out
+}
+
+/// The page, shown at another address than its own.
+fn moved(charset: &'static Encoding, limits: Limits, pieces: &[Vec<u8>]) -> Vec<u8> {
+    let shown_at = Url::parse("https://example.org/deep/send").expect("a URL");
+    let moved = Moved::new(&page_url(), &shown_at, charset, limits);
+    let mut moved = moved.expect("another address");
+    let mut out = Vec::new();
+    for piece in pieces {
+        moved.write(piece, &mut out);
+    }
+    moved.end(&mut out);
     out
 }
 
@@ -234,6 +248,29 @@ proptest! {
     #[test]
     fn with_nothing_to_change_nothing_is_changed(page in soup(), charset in charset(), limits in limits(), cuts in cuts()) {
         prop_assert_eq!(&rewritten(&Told::NOTHING, charset, limits, &cut(&page, &cuts)), &page);
+    }
+
+    #[test]
+    fn a_page_that_is_shown_elsewhere_is_the_same_however_it_is_cut(page in soup(), charset in charset(), limits in limits(), cuts in cuts()) {
+        let whole = moved(charset, limits, std::slice::from_ref(&page));
+        prop_assert_eq!(&moved(charset, limits, &cut(&page, &cuts)), &whole);
+        let bytes: Vec<Vec<u8>> = page.iter().map(|byte| vec![*byte]).collect();
+        prop_assert_eq!(&moved(charset, limits, &bytes), &whole);
+    }
+
+    #[test]
+    fn a_page_that_is_shown_elsewhere_gets_a_base_and_loses_nothing(page in soup(), parser in 0_usize..3000, cuts in cuts()) {
+        // Without forms, whose actions are written out.
+        let page = String::from_utf8_lossy(&page).replace("form", "farm").into_bytes();
+        for limits in [Limits::DEFAULT, Limits { parser, ..Limits::DEFAULT }] {
+            let out = moved(encoding_rs::UTF_8, limits, &cut(&page, &cuts));
+            let base = b"<base href=\"/form\">";
+            let mut rest = out.clone();
+            if let Some(at) = out.windows(base.len()).position(|window| window == base) {
+                drop(rest.drain(at..at + base.len()));
+            }
+            prop_assert_eq!(String::from_utf8_lossy(&rest), String::from_utf8_lossy(&page));
+        }
     }
 
     #[test]
