@@ -3,7 +3,7 @@
 //!
 //! Where none of them says it, browsers do not agree: some find a `<meta>` further down, some guess by what they read.
 //! Such a page is taken for `x-user-defined`: ASCII is ASCII, every other byte stands for itself, and what is put in
-//! is written in ASCII, with references for everything else. What is compared with it is [guessed](guess).
+//! is written in ASCII, with references for everything else. What is compared with it is guessed.
 
 use std::borrow::Cow;
 
