@@ -63,6 +63,10 @@ const OUTCOMES = {
   unavailable: async () => {
     world.said.preprocess = "fails";
   },
+  rejected: (page) =>
+    page.evaluate(() => {
+      document.querySelector("[name^=very]").value = "y".repeat(1_100_000);
+    }),
   "backend failed": async () => {
     world.pages["POST /contact"] = "nothing";
   },
@@ -75,6 +79,31 @@ for (const locale of ["en-GB", "de-CH", "fr-FR", "es-ES"]) {
     await standsForItself(locale, "dark", OUTCOMES["stopped by a hook"]);
   });
 }
+
+test("pages that are changed: opened with a message, stopped with input that has no place", async () => {
+  const hook = (on) => `[[hook]]\non = "${on}"\nurl = "HOOK/${on}"\n`;
+  const rules = RULES.contact.replace("[fields.email]", 'load = "GET /form"\n[fields.email]') + hook("load");
+  // Shown at another address, the page gets a base, which the policy of the other tests forbids.
+  const policy = "default-src 'self'; img-src data:";
+  world = await start({ rules: { contact: rules }, policy, pages: { "GET /form": FORM } });
+  world.said.load = { msg: "Welcome.", jdoc: { email: "eva@example.org" }, focus_on: "email" };
+  const { page, close } = await person(browser, { viewport: { width: 320, height: 640 } });
+  await page.goto(world.origin + "/form");
+  assert.equal(await page.inputValue("[name=email]"), "eva@example.org");
+  assert.match(await page.locator(".formgate-message").innerText(), /Welcome\./);
+  await accessible(page, "opened");
+
+  world.said.preprocess = { errors: { email: "Not this one." } };
+  await page.evaluate(() => {
+    document.querySelector("form").insertAdjacentHTML("beforeend", '<input name="row_2" aria-label="Row" value="Second row">');
+  });
+  await page.click("button");
+  await page.waitForSelector(".formgate-entries");
+  assert.match(await page.locator(".formgate-entries").innerText(), /Second row/);
+  assert.equal(await page.evaluate(() => document.activeElement.name), "email");
+  await accessible(page, "stopped");
+  await close();
+});
 
 test("messages can be read on pages that know nothing of them, in any colours", async () => {
   const styles = [
