@@ -67,8 +67,9 @@ impl Neighbours {
         }
         if !house.told {
             house.told = true;
-            tracing::warn!(target: "formgate::gateway", %address, limit = "limits.connections_per_address",
-                "connections are turned away: the address has {most} already (if it is a proxy, list it in `trusted_proxies`)");
+            // The address is a person's own affair, unless it is a proxy's, which whoever runs this knows.
+            tracing::warn!(target: "formgate::gateway", limit = "limits.connections_per_address",
+                "connections are turned away: their address has {most} already (if it is a proxy, list it in `trusted_proxies`)");
         }
         false
     }
