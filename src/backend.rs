@@ -26,6 +26,8 @@ use crate::wire::connect::Connector;
 use crate::wire::hop;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
+use crate::wire::peeked::Looked;
+use crate::wire::peeked::Peeked;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Received;
 use crate::wire::pool::SendError;
@@ -79,14 +81,14 @@ pub enum AnswerBody {
     /// All of it.
     Whole(Bytes),
     /// A stream.
-    Stream(Box<Received>),
+    Stream(Outgoing),
 }
 
 impl From<AnswerBody> for Outgoing {
     fn from(body: AnswerBody) -> Self {
         match body {
             AnswerBody::Whole(bytes) => bytes.into(),
-            AnswerBody::Stream(received) => Self::Answer(received),
+            AnswerBody::Stream(stream) => stream,
         }
     }
 }
@@ -290,7 +292,7 @@ async fn settle(response: Response<Received>) -> Result<BackendAnswer, BackendEr
     head.version = Version::HTTP_11;
     let small = body.length().filter(|length| *length <= SMALL);
     let body = match small {
-        None => AnswerBody::Stream(Box::new(body)),
+        None => AnswerBody::Stream(Outgoing::Answer(Box::new(body))),
         Some(length) => {
             let most = usize::try_from(length).unwrap_or(usize::MAX);
             let whole = body
@@ -309,15 +311,29 @@ impl BackendAnswer {
     /// # Errors
     /// The body broke off.
     pub async fn look_ahead(&mut self, most: u64) -> Result<Option<Bytes>, BackendError> {
-        let received = match &mut self.body {
+        let stream = match &mut self.body {
             AnswerBody::Whole(bytes) => return Ok(Some(bytes.clone())),
-            AnswerBody::Stream(received) => received,
+            AnswerBody::Stream(stream) => stream,
         };
-        if received.length().is_some_and(|length| length > most) {
+        if stream
+            .size_hint()
+            .exact()
+            .is_some_and(|length| length > most)
+        {
             return Ok(None);
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let seen = received.look_ahead(most).await;
-        seen.map_err(|broken| BackendError::Half(self.head.status, broken))
+        let mut seen = Vec::new();
+        let look = |data: &[u8]| {
+            seen.extend_from_slice(data);
+            true
+        };
+        let (mut peeked, looked) = Peeked::look(std::mem::take(stream), (most, None), look).await;
+        let broken = peeked.take_broken();
+        *stream = Outgoing::Peeked(Box::new(peeked));
+        match broken {
+            Some(broken) => Err(BackendError::Half(self.head.status, broken)),
+            None => Ok((looked == Looked::Whole).then(|| seen.into())),
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::Response;
 use http::header;
 use http_body::Body;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::codec::unpack::Bounds;
@@ -67,7 +68,8 @@ pub(in crate::flow) async fn read(
         failed: None,
     };
     let (head, body) = response.into_parts();
-    let (peeked, looked) = Peeked::look(body, (most, pages.wait), |data| reading.push(data)).await;
+    let until = Instant::now() + pages.wait;
+    let (peeked, looked) = Peeked::look(body, (most, Some(until)), |data| reading.push(data)).await;
     let response = Response::from_parts(head, Outgoing::Peeked(Box::new(peeked)));
     let values = match looked {
         Looked::Broken => Err("the page breaks off"),

@@ -12,6 +12,7 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 use http_body::Body;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::codec::flash::Seal;
@@ -98,13 +99,15 @@ pub(in crate::flow) async fn show(
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
             }
-            let mut response = match viewer.sees_pages() && can_be_changed(&response, pages.held) {
-                true => in_page(response, said.as_deref(), viewer, snapshot, pages.wait).await,
-                false => response,
-            };
             let is_told = said.as_ref().is_some_and(|said| !said.is_silent());
+            let concerns = is_told || viewer.carried.is_some() || viewer.stale;
+            if concerns && viewer.sees_pages() && can_be_changed(&response, pages.held) {
+                response = in_page(response, said.as_deref(), viewer, snapshot, pages.wait).await;
+            }
             if viewer.is_safe() && (is_told || is_own_cookie(response.headers())) {
-                keep_from_caches(response.headers_mut());
+                let headers = response.headers_mut();
+                let is_fixed = hop::has_token(headers, &header::CACHE_CONTROL, "no-transform");
+                keep_from_caches(headers, is_fixed);
             }
             Answer::Backend(response, said)
         }
@@ -145,9 +148,8 @@ fn is_own_cookie(headers: &HeaderMap) -> bool {
     cookies.any(|cookie| flash::is_own(cookie.as_bytes()))
 }
 
-/// What is said to one person is kept for nobody else, nor for later.
-fn keep_from_caches(headers: &mut HeaderMap) {
-    let as_it_is = hop::has_token(headers, &header::CACHE_CONTROL, "no-transform");
+/// What is said to one person is kept for nobody else, nor for later; `is_fixed` if nobody is to change it either.
+fn keep_from_caches(headers: &mut HeaderMap, is_fixed: bool) {
     let targeted = headers.keys().filter(|name| {
         **name != header::CACHE_CONTROL && name.as_str().ends_with("-cache-control")
     });
@@ -155,7 +157,7 @@ fn keep_from_caches(headers: &mut HeaderMap) {
     for name in OF_CACHES.iter().chain(&targeted) {
         headers.remove(name);
     }
-    let personal = if as_it_is {
+    let personal = if is_fixed {
         "no-store, no-transform"
     } else {
         "no-store"
@@ -177,7 +179,8 @@ async fn in_page(
         (response, unpacks) = glance(response, wait).await;
         if !unpacks {
             let request_id = said.map(|said| said.request_id.as_str());
-            tracing::info!(target: "formgate::flow", request_id, path = viewer.path(),
+            let form = said.and_then(|said| Some(said.form.as_ref()?.id.as_str()));
+            tracing::info!(target: "formgate::flow", request_id, form,
                 "a message is not shown in a page that is not packed as its content encoding says");
             return response;
         }
@@ -186,10 +189,7 @@ async fn in_page(
     if (carried.is_some() || viewer.stale)
         && let Some(forgotten) = flash::forgotten(viewer.secure)
     {
-        let headers = response.headers_mut();
-        headers.append(header::SET_COOKIE, forgotten);
-        // Nobody else is to be told to forget something.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().append(header::SET_COOKIE, forgotten);
     }
     response
 }
@@ -212,7 +212,7 @@ async fn glance(response: Response<Outgoing>, wait: Duration) -> (Response<Outgo
             break false;
         }
     };
-    let (peeked, looked) = Peeked::look(body, (GLANCE, wait), look).await;
+    let (peeked, looked) = Peeked::look(body, (GLANCE, Some(Instant::now() + wait)), look).await;
     if looked == Looked::Whole && given == 0 {
         is_good = unpacker.finish().is_ok_and(|rest| !rest.is_empty());
     }
@@ -400,9 +400,9 @@ pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bo
     };
     let is_html = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "text/html");
     let is_saved = text(header::CONTENT_DISPOSITION).is_some_and(|how| essence(how) != "inline");
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = text(header::CONTENT_ENCODING).unwrap_or_default();
-    let is_packed_well = unpack::knows(encoding) && encodings.by_ref().count() <= 1;
+    let is_packed_well = unpack::knows(encoding) && encodings.count() <= 1;
     // One that says in its headers that it is in UTF-16, say, cannot be changed.
     let is_text = charset::of_page(text(header::CONTENT_TYPE), &[]).is_some();
     let length = response.body().size_hint().exact();
@@ -457,9 +457,7 @@ pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> 
     for name in &OF_THE_PAGE_AS_IT_CAME {
         head.headers.remove(name);
     }
-    keep_from_caches(&mut head.headers);
-    let personal = HeaderValue::from_static("no-store");
-    head.headers.insert(header::CACHE_CONTROL, personal);
+    keep_from_caches(&mut head.headers, false);
     let page = Rewritten::new(body, unpacker, content_type, change);
     Response::from_parts(head, Outgoing::Rewritten(Box::new(page)))
 }

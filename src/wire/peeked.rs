@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -43,11 +42,11 @@ pub enum Looked {
 }
 
 impl Peeked {
-    /// Looks at `answer`, at most so many bytes and for so long, for as long as `look` wants to see more. It can still
-    /// be sent as it came, broken off where it broke off.
+    /// Looks at `answer`, at most so many bytes and until then, for as long as `look` wants to see more. It can still
+    /// be sent as it came, broken off where it broke off. Without a moment, its own limit is its only one.
     pub async fn look(
         answer: Outgoing,
-        (most, wait): (usize, Duration),
+        (most, until): (usize, Option<Instant>),
         mut look: impl FnMut(&[u8]) -> bool,
     ) -> (Self, Looked) {
         let mut peeked = Self {
@@ -56,10 +55,14 @@ impl Peeked {
             waited: false,
             rest: answer,
         };
-        let (mut seen, until) = (0, Instant::now() + wait);
+        let mut seen = 0;
         let looked = loop {
             let next = std::future::poll_fn(|cx| Pin::new(&mut peeked.rest).poll_frame(cx));
-            let frame = match timeout_at(until, next).await {
+            let next = match until {
+                Some(until) => timeout_at(until, next).await,
+                None => Ok(next.await),
+            };
+            let frame = match next {
                 Err(_) => break Looked::Late,
                 Ok(None) => break Looked::Whole,
                 Ok(Some(Err(broken))) => {
@@ -79,6 +82,11 @@ impl Peeked {
             }
         };
         (peeked, looked)
+    }
+
+    /// What it broke off with; it ends there then.
+    pub const fn take_broken(&mut self) -> Option<Broken> {
+        self.broken.take()
     }
 }
 

@@ -4,7 +4,6 @@
 //! A pool of our own on hyper's connections: the general client costs 15 % of a whole pass-through request and
 //! does not say whether a byte was sent (docs/adr/0003).
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -408,17 +407,11 @@ struct Lease {
 pub struct Received {
     body: Paced,
     lease: Lease,
-    /// What was read ahead of whoever reads the body.
-    ahead: VecDeque<Frame<Bytes>>,
 }
 
 impl Received {
     fn new(body: Paced, lease: Lease, head_only: bool) -> Self {
-        let mut received = Self {
-            body,
-            lease,
-            ahead: VecDeque::new(),
-        };
+        let mut received = Self { body, lease };
         if head_only || received.body.is_end_stream() {
             received.give_back();
         }
@@ -443,34 +436,6 @@ impl Received {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.body.size_hint().exact()
-    }
-
-    /// Looks at all of it if it has at most `most` bytes; `None` if it has more. It can still be read as it came.
-    ///
-    /// # Errors
-    /// The body broke off.
-    pub async fn look_ahead(&mut self, most: usize) -> Result<Option<Bytes>, Broken> {
-        let mut seen: Vec<u8> = Vec::new();
-        let mut read = VecDeque::new();
-        let mut outcome = Ok(true);
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await
-        {
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(broken) => {
-                    outcome = Err(broken);
-                    break;
-                }
-            };
-            seen.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-            read.push_back(frame);
-            if seen.len() > most {
-                outcome = Ok(false);
-                break;
-            }
-        }
-        self.ahead = read;
-        outcome.map(|all| all.then(|| seen.into()))
     }
 
     /// Reads all of it if it has at most `most` bytes; `None` if it has more.
@@ -513,9 +478,6 @@ impl Body for Received {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        if let Some(frame) = this.ahead.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
         let next = Pin::new(&mut this.body).poll_frame(cx);
         match &next {
             Poll::Ready(None) => this.give_back(),
@@ -527,22 +489,10 @@ impl Body for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.body.size_hint();
-        let lengths = self
-            .ahead
-            .iter()
-            .filter_map(Frame::data_ref)
-            .map(Bytes::len);
-        let ahead = u64::try_from(lengths.sum::<usize>()).unwrap_or(u64::MAX);
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(ahead));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(ahead));
-        }
-        hint
+        self.body.size_hint()
     }
 }
