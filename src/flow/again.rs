@@ -25,7 +25,7 @@ use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
 use crate::flow::viewer::ask_for_whole;
-use crate::rules::book::Book;
+use crate::flow::wants::Medium;
 use crate::rules::form::Form;
 use crate::rules::recognise::Asked;
 use crate::rules::recognise::FormPart;
@@ -36,7 +36,8 @@ use crate::wire::paced::Broken;
 use crate::wire::rewritten::Seen;
 
 /// Headers of a submission that are about its body, about its path, or about how it was sent – by a script that wants
-/// only a part of the page, say; everything else says who the person is, and is said again. Whole families are named in [`is_of_submission`].
+/// only a part of the page, say; everything else says who the person is, and is said again. Whole families are named in
+/// [`is_of_submission`].
 static OF_SUBMISSION: [HeaderName; 20] = [
     header::ACCEPT_RANGES,
     header::EXPECT,
@@ -60,11 +61,14 @@ static OF_SUBMISSION: [HeaderName; 20] = [
     HeaderName::from_static("x-waws-unencoded-url"),
 ];
 
-/// Where the form of a submission is.
-pub(in crate::flow) struct Origin<'a> {
-    pub(in crate::flow) route: &'a Route,
-    pub(in crate::flow) viewer: &'a Viewer,
-    pub(in crate::flow) book: &'a Book,
+/// The way back to the form of a submission. Nothing is worked out before it is gone: most submissions are not stopped.
+#[derive(Debug)]
+pub(in crate::flow) struct Way {
+    route: Route,
+    viewer: Arc<Viewer>,
+    snapshot: Arc<Snapshot>,
+    /// The page that the person comes from, as they say.
+    referer: Option<HeaderValue>,
 }
 
 /// A page that may be asked for.
@@ -77,13 +81,27 @@ struct Page<'a> {
     form: Option<&'a Arc<Form>>,
 }
 
-impl<'a> Origin<'a> {
+impl Way {
+    /// For whoever can go it: somebody who sees pages.
+    pub(in crate::flow) fn of(
+        route: &Route,
+        viewer: &Arc<Viewer>,
+        snapshot: &Arc<Snapshot>,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        (viewer.wants.medium == Medium::Page).then(|| Self {
+            route: route.clone(),
+            viewer: Arc::clone(viewer),
+            snapshot: Arc::clone(snapshot),
+            referer: headers.get(header::REFERER).cloned(),
+        })
+    }
+
     /// The form's page: the page the person comes from where it is the form's own, else the rule file's `load` filled in
     /// with the submission's parameters, else the page the person comes from. Never one that asking for would submit
     /// something.
-    fn page(&self, headers: &HeaderMap) -> Option<Page<'a>> {
-        let from = back(headers, &self.viewer.authority);
-        let from = from.and_then(|target| self.askable(target));
+    fn page(&self) -> Option<Page<'_>> {
+        let from = self.from().and_then(|target| self.askable(target));
         if from.as_ref().is_some_and(|page| page.is_own) {
             return from;
         }
@@ -95,15 +113,30 @@ impl<'a> Origin<'a> {
     }
 
     /// The link back to the form.
-    pub(in crate::flow) fn back(&self, headers: &HeaderMap) -> Option<String> {
-        let page = self.page(headers).map(|page| page.target);
-        page.or_else(|| back(headers, &self.viewer.authority))
+    pub(in crate::flow) fn back(&self) -> Option<String> {
+        let page = self.page().map(|page| page.target);
+        page.or_else(|| self.from())
+    }
+
+    /// The page that the person comes from, if it is on the same host: its path and query.
+    fn from(&self) -> Option<String> {
+        let referer = self.referer.as_ref()?.to_str().ok()?;
+        let (scheme, rest) = referer.split_once("://")?;
+        let (host, _) = rest.split_once('/')?;
+        let path = rest.get(host.len()..)?;
+        let path = path.split('#').next().unwrap_or_default();
+        // Whether the person's connection is TLS is not known behind every proxy.
+        let is_web = ["http", "https"].contains(&scheme);
+        let is_here = host.eq_ignore_ascii_case(&self.viewer.authority);
+        // Browsers read a backslash as a slash, and overlook a tab; they write neither.
+        let is_path = !path.starts_with("//") && !path.contains(['\\', '\t']);
+        (is_web && is_here && is_path).then(|| path.to_owned())
     }
 
     /// The page at a target; `None` if it must not be asked for.
-    fn askable(&self, target: String) -> Option<Page<'a>> {
+    fn askable(&self, target: String) -> Option<Page<'_>> {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let recognised = self.book.recognise(Asked {
+        let recognised = self.snapshot.book.recognise(Asked {
             method: "GET",
             path,
             query,
@@ -129,20 +162,6 @@ impl<'a> Origin<'a> {
             form,
         })
     }
-}
-
-/// The page that the person comes from, if it is on the same host: its path and query.
-fn back(headers: &HeaderMap, authority: &str) -> Option<String> {
-    let referer = headers.get(header::REFERER)?.to_str().ok()?;
-    let (scheme, rest) = referer.split_once("://")?;
-    let (host, _) = rest.split_once('/')?;
-    let path = rest.get(host.len()..)?;
-    let path = path.split('#').next().unwrap_or_default();
-    // Whether the person's connection is TLS is not known behind every proxy.
-    let is_web = ["http", "https"].contains(&scheme) && host.eq_ignore_ascii_case(authority);
-    // Browsers read a backslash as a slash, and overlook a tab; they write neither.
-    let is_path = !path.starts_with("//") && !path.contains(['\\', '\t']);
-    (is_web && is_path).then(|| path.to_owned())
 }
 
 /// Why the form's page cannot be had.
@@ -185,18 +204,17 @@ impl NoPage {
 /// It cannot be had: then there is the plain page, which takes along the cookies that came with the answer.
 pub(in crate::flow) async fn page(
     gate: &Gate,
-    origin: Origin<'_>,
+    way: &Way,
     submission: &Submission,
     said: &mut Said,
-    snapshot: &Arc<Snapshot>,
 ) -> Result<Response<Outgoing>, NoPage> {
     let wait = gate.settings.pages.wait;
     let mut cookies = Vec::new();
-    let work = fetch(gate, &origin, submission, (said, &mut cookies), snapshot);
+    let work = fetch(gate, way, submission, (said, &mut cookies));
     let page = tokio::time::timeout(wait, work).await;
     let page = page.unwrap_or(Err(NoPage::Late));
     if let Err(why) = &page {
-        let (request_id, form) = (said.request_id.as_str(), origin.route.id.as_str());
+        let (request_id, form) = (said.request_id.as_str(), way.route.id.as_str());
         tracing::info!(target: "formgate::flow", request_id, form,
             "a stopped form is answered with a plain page: {why}");
         said.cookies.append(&mut cookies);
@@ -206,14 +224,18 @@ pub(in crate::flow) async fn page(
 
 async fn fetch(
     gate: &Gate,
-    origin: &Origin<'_>,
+    way: &Way,
     submission: &Submission,
     (said, cookies): (&Said, &mut Vec<HeaderValue>),
-    snapshot: &Arc<Snapshot>,
 ) -> Result<Response<Outgoing>, NoPage> {
-    let (route, viewer, pages) = (origin.route, origin.viewer, gate.settings.pages);
-    let person = &submission.head.headers;
-    let page = origin.page(person).ok_or(NoPage::Nowhere)?;
+    let Way {
+        route,
+        viewer,
+        snapshot,
+        ..
+    } = way;
+    let (person, pages) = (&submission.head.headers, gate.settings.pages);
+    let page = way.page().ok_or(NoPage::Nowhere)?;
     let url = viewer.url(&page.target).ok_or(NoPage::Nowhere)?;
     let request = request(person, &page.target, &said.request_id).ok_or(NoPage::Nowhere)?;
     let pool = snapshot

@@ -3,14 +3,19 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::StatusCode;
 
 use crate::backend::BackendError;
 use crate::codec::rejected::Rejected;
+use crate::flow::again::Way;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::decode::DecodeError;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
 use crate::flow::submit::backend_failed;
+use crate::flow::viewer::Viewer;
 use crate::model::doc::Doc;
 use crate::rules::form::Form;
 
@@ -50,17 +55,31 @@ pub struct Left {
     pub form: Arc<Form>,
     /// What was typed, as far as it could be read.
     pub doc: Option<Doc>,
-    /// The link back to it.
-    pub back: Option<String>,
+    /// The way back to it, for whoever can go it.
+    pub(in crate::flow) way: Option<Arc<Way>>,
 }
 
 impl Left {
+    /// A form before it has been read.
+    pub(in crate::flow) fn unread(
+        route: &Route,
+        viewer: &Arc<Viewer>,
+        snapshot: &Arc<Snapshot>,
+        headers: &HeaderMap,
+    ) -> Self {
+        Self {
+            form: Arc::clone(&route.form),
+            doc: None,
+            way: Way::of(route, viewer, snapshot, headers).map(Arc::new),
+        }
+    }
+
     /// What is said about it, with it.
     #[must_use]
     pub fn behind(self, mut said: Said) -> Said {
         said.form = Some(self.form);
         said.doc = self.doc;
-        said.back = self.back;
+        said.back = self.way.and_then(|way| way.back());
         said
     }
 }
@@ -68,9 +87,9 @@ impl Left {
 impl FlowError {
     /// A submission that could not be read.
     #[must_use]
-    pub fn reading(error: DecodeError, left: Left) -> Self {
+    pub fn reading(error: DecodeError, left: &Left) -> Self {
         match error {
-            DecodeError::Rejected(rejected) => Self::Refused(rejected, Box::new(left)),
+            DecodeError::Rejected(rejected) => Self::Refused(rejected, Box::new(left.clone())),
             other => Self::Decode(other),
         }
     }

@@ -21,7 +21,6 @@ use crate::codec::unpack;
 use crate::flow::Gate;
 use crate::flow::Visit;
 use crate::flow::again;
-use crate::flow::again::Origin;
 use crate::flow::answer::Answer;
 use crate::flow::answer::Said;
 use crate::flow::asked::Asked;
@@ -81,8 +80,8 @@ pub(in crate::flow) async fn submit(
     let gate = Arc::clone(gate);
     carry::to_its_end(&gate.tasks.clone(), async move {
         let left = left(&visit, &route);
-        let (submission, visitor) = read(&gate, visit, left, route.is_get).await?;
-        go_on(gate, visitor, route, submission).await
+        let (submission, visitor) = read(&gate, visit, &left, route.is_get).await?;
+        go_on(gate, visitor, route, submission, left).await
     })
     .await
 }
@@ -118,56 +117,26 @@ async fn settle(
     let is_get = open.certain.is_some() && first.is_get;
     let mut left = left(&visit, &first);
     left.form = Arc::new(plain);
-    let (submission, visitor) = read(&gate, visit, left, is_get).await?;
+    let (submission, visitor) = read(&gate, visit, &left, is_get).await?;
     match open.settle(&submission.doc)? {
         None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
         Some(route) => {
             let (viewer, snapshot) = (&visitor.viewer, &visitor.snapshot);
-            let left = Left {
-                form: Arc::clone(&route.form),
-                doc: None,
-                back: back(viewer, snapshot, &route, &submission.head.headers),
-            };
+            let left = Left::unread(&route, viewer, snapshot, &submission.head.headers);
             let form = Arc::clone(&left.form);
             let reading = decode_again(*submission, form, &gate.settings.intake);
             let submission = reading
                 .await
-                .map_err(|error| FlowError::reading(error, left))?;
-            go_on(gate, visitor, route, submission).await
+                .map_err(|error| FlowError::reading(error, &left))?;
+            go_on(gate, visitor, route, submission, left).await
         }
     }
 }
 
 /// The form that a request is about, as far as it is known before it is read.
 fn left(visit: &Visit, route: &Route) -> Left {
-    Left {
-        form: Arc::clone(&route.form),
-        doc: None,
-        back: back(
-            &visit.viewer,
-            &visit.snapshot,
-            route,
-            &visit.arrival.head.headers,
-        ),
-    }
-}
-
-/// The link back to the form, for whoever can follow one.
-fn back(
-    viewer: &Viewer,
-    snapshot: &Snapshot,
-    route: &Route,
-    headers: &HeaderMap,
-) -> Option<String> {
-    let book = &snapshot.book;
-    let origin = Origin {
-        route,
-        viewer,
-        book,
-    };
-    (viewer.wants.medium == Medium::Page)
-        .then(|| origin.back(headers))
-        .flatten()
+    let headers = &visit.arrival.head.headers;
+    Left::unread(route, &visit.viewer, &visit.snapshot, headers)
 }
 
 /// Who submits, apart from the request itself.
@@ -183,7 +152,7 @@ struct Visitor {
 async fn read(
     gate: &Gate,
     visit: Visit,
-    left: Left,
+    left: &Left,
     is_get: bool,
 ) -> Result<(Box<Submission>, Visitor), FlowError> {
     let Visit {
@@ -216,17 +185,9 @@ async fn go_on(
     visitor: Visitor,
     route: Route,
     submission: Box<Submission>,
+    mut left: Left,
 ) -> Result<Answer, FlowError> {
-    let left = Left {
-        form: Arc::clone(&route.form),
-        doc: Some(submission.doc.clone()),
-        back: back(
-            &visitor.viewer,
-            &visitor.snapshot,
-            &route,
-            &submission.head.headers,
-        ),
-    };
+    left.doc = Some(submission.doc.clone());
     if let Err(rejected) = lookalike::check(&route, &submission) {
         return Err(FlowError::Refused(rejected, Box::new(left)));
     }
@@ -312,18 +273,15 @@ impl Carriage {
     async fn refuse(&self, said: Said, submission: &Submission) -> Answer {
         let said = self.left.clone().behind(said);
         let mut said = Box::new(said.about(&self.occasion.meta.request_id));
-        let (viewer, snapshot) = (&self.viewer, &self.snapshot);
-        let sees = viewer.sees_pages() && viewer.wants.medium == Medium::Page;
-        if !sees || said.redirect.is_some() {
+        let viewer = &self.viewer;
+        let Some(way) = self.left.way.as_deref().filter(|_| viewer.sees_pages()) else {
+            return Answer::Own(said);
+        };
+        if said.redirect.is_some() {
             return Answer::Own(said);
         }
-        let origin = Origin {
-            route: &self.route,
-            viewer,
-            book: &snapshot.book,
-        };
         // On the heap, so that what is not stopped has no room for it.
-        let page = again::page(&self.gate, origin, submission, &mut said, snapshot);
+        let page = again::page(&self.gate, way, submission, &mut said);
         match Box::pin(page).await {
             Ok(page) => Answer::Again(page, said),
             Err(why) => {
