@@ -144,19 +144,20 @@ impl Viewer {
 
 /// Whether a script asks. Browsers say so only over https; without that, libraries are known by what they say.
 fn is_script(headers: &HeaderMap) -> bool {
-    const LIBRARIES: [&str; 4] = [
-        "hx-request",
-        "turbo-frame",
-        "x-requested-with",
-        "x-up-version",
-    ];
-    if let Some(dest) = headers.get(&DEST) {
-        return dest == "empty";
+    let (mut dest, mut is_library) = (None, false);
+    for (name, value) in headers {
+        match name.as_str() {
+            "sec-fetch-dest" => dest = dest.or(Some(value)),
+            "hx-request" | "turbo-frame" | "x-requested-with" | "x-up-version" => is_library = true,
+            "accept" => {
+                is_library |= value
+                    .to_str()
+                    .is_ok_and(|accept| accept.contains("turbo-stream"));
+            }
+            _ => {}
+        }
     }
-    let accepts = headers.get_all(header::ACCEPT).iter();
-    let mut accepts = accepts.filter_map(|value| value.to_str().ok());
-    LIBRARIES.iter().any(|name| headers.contains_key(*name))
-        || accepts.any(|accept| accept.contains("turbo-stream"))
+    dest.map_or(is_library, |dest| dest == "empty")
 }
 
 /// Whether somebody is about to look at the answer as a page of its own, or a script is about to put it into one: not a
