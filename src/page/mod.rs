@@ -14,6 +14,7 @@ mod given;
 pub mod message;
 pub mod moved;
 mod outlet;
+mod parser;
 mod pick;
 pub mod plain;
 mod prescan;

@@ -8,43 +8,27 @@
 use std::fmt;
 
 use encoding_rs::Encoding;
-use lol_html::AsciiCompatibleEncoding;
-use lol_html::OutputSink;
-use lol_html::Settings;
 use lol_html::element;
 use lol_html::html_content::ContentType;
 use lol_html::send::Element;
-use lol_html::send::HtmlRewriter;
+use lol_html::send::Settings;
 use url::Position;
 use url::Url;
 
 use crate::page::attributes;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
-use crate::page::rewrite;
+use crate::page::parser::Page;
+use crate::page::parser::Parser;
 use crate::page::rewrite::Limits;
 use crate::page::shared::Shared;
 
 /// A page on its way to another address.
-pub struct Moved {
-    /// `None` once something went wrong.
-    html: Option<HtmlRewriter<'static, Sink>>,
-    shared: Shared<State>,
-}
+pub struct Moved(Parser<State>);
 
 impl fmt::Debug for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Moved")
-            .field("gave_up", &self.html.is_none())
-            .finish_non_exhaustive()
-    }
-}
-
-struct Sink(Shared<State>);
-
-impl OutputSink for Sink {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        self.0.with(|state| state.put(chunk));
+        f.debug_struct("Moved").finish_non_exhaustive()
     }
 }
 
@@ -86,8 +70,7 @@ impl Moved {
         if page.path() == shown_at.path() && page.origin() == shown_at.origin() {
             return None;
         }
-        let charset = AsciiCompatibleEncoding::new(charset)?;
-        let shared = Shared::new(State {
+        let state = State {
             outlet: Outlet::default(),
             limit: limits.held,
             base: Base::Open,
@@ -95,60 +78,41 @@ impl Moved {
             tag: format!("<base href=\"{}\">", quoted(&target(page))),
             here: quoted(&target(shown_at)),
             page: page.clone(),
-        });
-        let settings = Settings::new_send()
-            .with_encoding(charset)
-            .with_adjust_charset_on_meta_tag(false)
-            .with_strict(false)
-            .with_memory_settings(
-                rewrite::memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true),
-            )
-            .append_element_content_handler(element!("head", shared.handler(State::head)))
-            .append_element_content_handler(element!("base", shared.handler(State::base)))
-            .append_element_content_handler(element!(
-                "link, script, style, img, form, body",
-                shared.handler(State::begins)
-            ))
-            .append_element_content_handler(element!("form", shared.handler(State::form)))
-            .append_element_content_handler(element!(
-                "a[href^='#'], area[href^='#']",
-                shared.handler(State::link)
-            ));
-        Some(Self {
-            html: Some(HtmlRewriter::new(settings, Sink(shared.clone()))),
-            shared,
-        })
+        };
+        let handlers = |settings: Settings<'static, 'static>, shared: &Shared<State>| {
+            settings
+                .append_element_content_handler(element!("head", shared.handler(State::head)))
+                .append_element_content_handler(element!("base", shared.handler(State::base)))
+                .append_element_content_handler(element!(
+                    "link, script, style, img, form, body",
+                    shared.handler(State::begins)
+                ))
+                .append_element_content_handler(element!("form", shared.handler(State::form)))
+                .append_element_content_handler(element!(
+                    "a[href^='#'], area[href^='#']",
+                    shared.handler(State::link)
+                ))
+        };
+        Some(Self(Parser::new(state, charset, limits, handlers)))
     }
 
     /// Takes the next bytes of the page, and adds to `out` what may go on.
     pub fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        match &mut self.html {
-            // What was received and not yet put out is put out by lol_html itself when it fails.
-            Some(html) => {
-                if html.write(chunk).is_err() {
-                    self.html = None;
-                    self.shared.with(State::settle);
-                }
-            }
-            None => self.shared.with(|state| state.put(chunk)),
-        }
-        self.shared.with(|state| state.outlet.take(out));
+        self.0.write(chunk);
+        self.0.with(|state| state.outlet.take(out));
     }
 
     /// Says that the page is complete, and adds to `out` all that is left.
     pub fn end(&mut self, out: &mut Vec<u8>) {
-        if let Some(html) = self.html.take() {
-            // An error here has put everything out before.
-            let _ = html.end();
-        }
-        self.shared.with(|state| {
+        self.0.end();
+        self.0.with(|state| {
             state.settle();
             state.outlet.take(out);
         });
     }
 }
 
-impl State {
+impl Page for State {
     fn put(&mut self, chunk: &[u8]) {
         self.outlet.put(chunk);
         if self.outlet.held() > self.limit {
@@ -156,6 +120,12 @@ impl State {
         }
     }
 
+    fn give_up(&mut self) {
+        self.settle();
+    }
+}
+
+impl State {
     /// It is not waited for a base of the page's own any longer.
     fn settle(&mut self) {
         if let Some(top) = self.top.take() {

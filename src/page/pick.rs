@@ -9,12 +9,8 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use encoding_rs::Encoding;
-use lol_html::AsciiCompatibleEncoding;
-use lol_html::OutputSink;
-use lol_html::Settings;
 use lol_html::element;
 use lol_html::send::Element;
-use lol_html::send::HtmlRewriter;
 use url::Url;
 
 use crate::page::attributes;
@@ -24,9 +20,12 @@ use crate::page::control::Kind;
 use crate::page::given::Given;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
-use crate::page::rewrite;
+use crate::page::parser::Page;
+use crate::page::parser::Parser;
 use crate::page::rewrite::Limits;
 use crate::page::shared::Shared;
+use crate::page::walk;
+use crate::page::walk::Follows;
 use crate::page::walk::Walk;
 
 /// What was found out.
@@ -39,19 +38,7 @@ pub(in crate::page) struct Picked {
 }
 
 /// A page that is looked through.
-pub(in crate::page) struct Pick {
-    /// `None` once something went wrong.
-    html: Option<HtmlRewriter<'static, Sink>>,
-    shared: Shared<State>,
-}
-
-struct Sink(Shared<State>);
-
-impl OutputSink for Sink {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        self.0.with(|state| state.outlet.put(chunk));
-    }
-}
+pub(in crate::page) struct Pick(Parser<State>);
 
 /// A form that could be it.
 #[derive(Debug, Default)]
@@ -84,6 +71,8 @@ impl Candidate {
 struct State {
     walk: Walk,
     outlet: Outlet,
+    /// How much of the page may wait.
+    most: usize,
     given: Given,
     /// How many names were sent that forms can be told by.
     sent: usize,
@@ -99,18 +88,18 @@ struct State {
 }
 
 impl Pick {
-    /// Looks for the form that was sent with these values; `None` in a charset that cannot be read.
+    /// Looks for the form that was sent with these values.
     pub(in crate::page) fn new(
         page: Url,
         is_ours: IsOurs,
         given: Given,
         charset: &'static Encoding,
         limits: Limits,
-    ) -> Option<Self> {
-        let charset = AsciiCompatibleEncoding::new(charset)?;
-        let shared = Shared::new(State {
+    ) -> Self {
+        let state = State {
             walk: Walk::counting(page),
             outlet: Outlet::default(),
+            most: limits.page,
             sent: given.names_sent(),
             given,
             is_ours,
@@ -120,61 +109,60 @@ impl Pick {
             open: None,
             hole: None,
             picked: None,
-        });
-        let settings = Settings::new_send()
-            .with_encoding(charset)
-            .with_adjust_charset_on_meta_tag(false)
-            .with_strict(false)
-            .with_memory_settings(
-                rewrite::memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true),
-            )
-            .append_element_content_handler(element!("base", shared.handler(State::base)))
-            .append_element_content_handler(element!("template", shared.handler(State::template)))
-            .append_element_content_handler(element!("form", shared.handler(State::form)))
-            .append_element_content_handler(element!("fieldset", shared.handler(State::fieldset)))
-            .append_element_content_handler(element!("legend", shared.handler(State::legend)))
-            .append_element_content_handler(element!("input", shared.handler(State::input)))
-            .append_element_content_handler(element!("textarea", shared.handler(State::textarea)))
-            .append_element_content_handler(element!("select", shared.handler(State::select)))
-            .append_element_content_handler(element!("button", shared.handler(State::button)));
-        Some(Self {
-            html: Some(HtmlRewriter::new(settings, Sink(shared.clone()))),
-            shared,
-        })
+        };
+        Self(Parser::new(state, charset, limits, |settings, shared| {
+            walk::follow(settings, shared)
+                .append_element_content_handler(element!("form", shared.handler(State::form)))
+                .append_element_content_handler(element!("input", shared.handler(State::input)))
+                .append_element_content_handler(element!(
+                    "textarea",
+                    shared.handler(State::textarea)
+                ))
+                .append_element_content_handler(element!("select", shared.handler(State::select)))
+                .append_element_content_handler(element!("button", shared.handler(State::button)))
+        }))
     }
 
-    /// Takes the next bytes of the page, and adds to `out` what may go on. What was found out, once it is: then it is
-    /// to be [ended](Self::end).
-    pub(in crate::page) fn write(&mut self, chunk: &[u8], most: usize, out: &mut Vec<u8>) -> bool {
-        // What was received and not yet put out is put out by lol_html itself when it fails.
-        let html = self.html.as_mut();
-        let failed = html.is_some_and(|html| html.write(chunk).is_err());
-        if failed {
-            self.html = None;
-        }
-        self.shared.with(|state| {
-            if failed || state.outlet.held() > most {
-                // What comes may fit better.
-                state.picked.get_or_insert_default();
-            }
+    /// Takes the next bytes of the page, and adds to `out` what may go on. Whether it is known now which form it is:
+    /// then this is to be [ended](Self::end).
+    pub(in crate::page) fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> bool {
+        self.0.write(chunk);
+        self.0.with(|state| {
             state.outlet.take(out);
             state.picked.is_some()
         })
     }
 
     /// The page is complete, or enough is known: adds to `out` all that is left of it.
-    pub(in crate::page) fn end(self, out: &mut Vec<u8>) -> Picked {
-        if let Some(html) = self.html {
-            // An error here has put everything out before.
-            let _ = html.end();
-        }
-        self.shared.with(|state| {
+    pub(in crate::page) fn end(mut self, out: &mut Vec<u8>) -> Picked {
+        self.0.end();
+        self.0.with(|state| {
             let picked = state.picked.take();
             let picked = picked.unwrap_or_else(|| state.best());
             state.outlet.close();
             state.outlet.take(out);
             picked
         })
+    }
+}
+
+impl Page for State {
+    fn put(&mut self, chunk: &[u8]) {
+        self.outlet.put(chunk);
+        if self.outlet.held() > self.most {
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        // What comes may fit better.
+        self.picked.get_or_insert_default();
+    }
+}
+
+impl Follows for State {
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
     }
 }
 
@@ -213,30 +201,6 @@ impl State {
         let candidate = &self.candidates[at];
         if self.picked.is_none() && candidate.has_ended && candidate.against(self.sent) == (0, 0) {
             self.picked = Some(self.picked(at));
-        }
-    }
-
-    fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
-        self.walk.base(element);
-    }
-
-    fn template(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.template(element) {
-            shared.at_end(element, |state, _| state.walk.template_end());
-        }
-    }
-
-    fn fieldset(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.fieldset(element);
-            shared.at_end(element, |state, _| state.walk.fieldset_end());
-        }
-    }
-
-    fn legend(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.legend();
-            shared.at_end(element, |state, _| state.walk.legend_end());
         }
     }
 

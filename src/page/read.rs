@@ -7,12 +7,8 @@ use std::fmt;
 use std::mem;
 
 use encoding_rs::Encoding;
-use lol_html::AsciiCompatibleEncoding;
-use lol_html::OutputSink;
-use lol_html::Settings;
 use lol_html::element;
 use lol_html::send::Element;
-use lol_html::send::HtmlRewriter;
 use url::Url;
 
 use crate::page::attributes;
@@ -21,18 +17,17 @@ use crate::page::charset;
 use crate::page::control;
 use crate::page::control::Control;
 use crate::page::control::Kind;
-use crate::page::rewrite;
+use crate::page::parser::Page;
+use crate::page::parser::Parser;
 use crate::page::rewrite::Limits;
 use crate::page::shared::Shared;
 use crate::page::text;
+use crate::page::walk;
+use crate::page::walk::Follows;
 use crate::page::walk::Walk;
 
 /// A page that is being read.
-pub struct Reader {
-    /// `None` when there is nothing more to be read in it, or something went wrong.
-    html: Option<HtmlRewriter<'static, Sink>>,
-    shared: Shared<State>,
-}
+pub struct Reader(Parser<State>);
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,36 +35,14 @@ impl fmt::Debug for Reader {
     }
 }
 
-struct Sink(Shared<State>);
-
-impl OutputSink for Sink {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        self.0.with(|state| state.pass(chunk));
-    }
-}
-
 impl Reader {
     /// A reader of the page at this URL, in this charset, looking for the first form that `is_ours`.
     #[must_use]
     pub fn new(page: Url, is_ours: IsOurs, charset: &'static Encoding, limits: Limits) -> Self {
-        let shared = Shared::new(State::new(Walk::new(page, is_ours), charset, limits.held));
-        let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
-            let settings = Settings::new_send()
-                .with_encoding(charset)
-                .with_adjust_charset_on_meta_tag(false)
-                .with_strict(false)
-                .with_memory_settings(rewrite::memory(limits))
-                .append_element_content_handler(element!("base", shared.handler(State::base)))
-                .append_element_content_handler(element!(
-                    "template",
-                    shared.handler(State::template)
-                ))
+        let state = State::new(Walk::new(page, is_ours), charset, limits.held);
+        Self(Parser::new(state, charset, limits, |settings, shared| {
+            walk::follow(settings, shared)
                 .append_element_content_handler(element!("form", shared.handler(State::form)))
-                .append_element_content_handler(element!(
-                    "fieldset",
-                    shared.handler(State::fieldset)
-                ))
-                .append_element_content_handler(element!("legend", shared.handler(State::legend)))
                 .append_element_content_handler(element!("input", shared.handler(State::input)))
                 .append_element_content_handler(element!(
                     "textarea",
@@ -80,36 +53,31 @@ impl Reader {
                     "optgroup",
                     shared.handler(State::optgroup)
                 ))
-                .append_element_content_handler(element!("option", shared.handler(State::option)));
-            HtmlRewriter::new(settings, Sink(shared.clone()))
-        });
-        Self { html, shared }
+                .append_element_content_handler(element!("option", shared.handler(State::option)))
+        }))
     }
 
     /// Takes the next bytes of the page. Whether more of it could make a difference.
     pub fn push(&mut self, chunk: &[u8]) -> bool {
-        if let Some(html) = &mut self.html {
-            let failed = html.write(chunk).is_err();
-            if failed {
-                self.shared.with(|state| state.failed = true);
-            }
-            if failed || self.shared.with(|state| state.failed || state.done) {
-                self.html = None;
-            }
+        if !self.wants_more() {
+            return false;
         }
-        self.html.is_some()
+        self.0.write(chunk);
+        self.wants_more()
+    }
+
+    fn wants_more(&self) -> bool {
+        self.0.is_reading() && self.0.with(|state| !state.failed && !state.done)
     }
 
     /// The fields and their values, in order; `None` if the page does not have the form, or not in a way that could
     /// be read whole.
     #[must_use]
     pub fn end(mut self) -> Option<Vec<(String, String)>> {
-        if let Some(html) = self.html.take()
-            && html.end().is_err()
-        {
+        if self.wants_more() && !self.0.end() {
             return None;
         }
-        self.shared.with(State::finish)
+        self.0.with(State::finish)
     }
 }
 
@@ -156,6 +124,30 @@ struct State {
     done: bool,
 }
 
+impl Page for State {
+    fn put(&mut self, chunk: &[u8]) {
+        let Some(kept) = &mut self.kept else {
+            return;
+        };
+        if kept.len() + chunk.len() > self.left {
+            self.failed = true;
+            self.kept = None;
+        } else {
+            kept.extend_from_slice(chunk);
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl Follows for State {
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
+    }
+}
+
 impl State {
     const fn new(walk: Walk, charset: &'static Encoding, left: usize) -> Self {
         Self {
@@ -170,18 +162,6 @@ impl State {
             in_disabled_group: false,
             failed: false,
             done: false,
-        }
-    }
-
-    fn pass(&mut self, chunk: &[u8]) {
-        let Some(kept) = &mut self.kept else {
-            return;
-        };
-        if kept.len() + chunk.len() > self.left {
-            self.failed = true;
-            self.kept = None;
-        } else {
-            kept.extend_from_slice(chunk);
         }
     }
 
@@ -228,30 +208,6 @@ impl State {
         let kept = self.kept.take().unwrap_or_default();
         let (html, _) = self.charset.decode_without_bom_handling(&kept);
         charset::guess(&html).into_owned()
-    }
-
-    fn base(&mut self, element: &mut Element<'_, '_>, _: &Shared<Self>) {
-        self.walk.base(element);
-    }
-
-    fn template(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.template(element) {
-            shared.at_end(element, |state, _| state.walk.template_end());
-        }
-    }
-
-    fn fieldset(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.fieldset(element);
-            shared.at_end(element, |state, _| state.walk.fieldset_end());
-        }
-    }
-
-    fn legend(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {
-        if self.walk.counts(element) {
-            self.walk.legend();
-            shared.at_end(element, |state, _| state.walk.legend_end());
-        }
     }
 
     fn form(&mut self, element: &mut Element<'_, '_>, shared: &Shared<Self>) {

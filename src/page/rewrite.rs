@@ -1,5 +1,6 @@
-//! Changing a page while it streams: one pass, in memory bounded by [`Limits`]. Owns reading the page with `lol_html`
-//! and never failing: whatever goes wrong, the rest of the page goes out as it came, nothing lost and nothing doubled.
+//! Changing a page while it streams, in memory bounded by [`Limits`]. Owns which elements somebody is told of, and that
+//! the form is known before anything is put into it; reading is left to `page::parser`, changing to
+//! `page::state`.
 //!
 //! Nothing but what is asked for is put in. A link to the gateway's stylesheet is not: pages bring their own styles,
 //! their policy may forbid ours, and what is said can be read without.
@@ -9,17 +10,14 @@ use std::mem;
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
-use lol_html::AsciiCompatibleEncoding;
-use lol_html::MemorySettings;
-use lol_html::OutputSink;
-use lol_html::Settings;
 use lol_html::element;
-use lol_html::send::HtmlRewriter;
+use lol_html::send::Settings;
 
 use crate::page::change::Change;
 use crate::page::change::Place;
 use crate::page::change::Values;
 use crate::page::given::Given;
+use crate::page::parser::Parser;
 use crate::page::pick::Pick;
 use crate::page::shared::Shared;
 use crate::page::state::State;
@@ -48,12 +46,9 @@ impl Limits {
 
 /// A page on its way out.
 pub struct Rewriter {
-    /// `None` once something went wrong.
-    html: Option<HtmlRewriter<'static, Sink>>,
-    shared: Shared<State>,
+    parser: Parser<State>,
     /// Looks ahead, until it is known which form it is.
     pick: Option<Box<Pick>>,
-    most: usize,
     /// The first bytes, until it is known whether they are a byte-order mark.
     start: Option<Vec<u8>>,
 }
@@ -61,16 +56,8 @@ pub struct Rewriter {
 impl fmt::Debug for Rewriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rewriter")
-            .field("gave_up", &self.html.is_none())
+            .field("gave_up", &!self.parser.is_reading())
             .finish_non_exhaustive()
-    }
-}
-
-struct Sink(Shared<State>);
-
-impl OutputSink for Sink {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        self.0.with(|state| state.put(chunk));
     }
 }
 
@@ -86,22 +73,17 @@ impl Rewriter {
                 let values = Values::Submitted(doc.clone());
                 let given = Given::new(values, Arc::clone(&change.hidden));
                 let pick = Pick::new(page.clone(), is_ours, given, charset, limits);
-                (Walk::counting(page), pick.map(Box::new))
+                (Walk::counting(page), Some(Box::new(pick)))
             }
             Values::Keep | Values::Prefill(_) => (Walk::new(page, is_ours), None),
         };
-        let shared = Shared::new(State::new(change, walk, charset, limits.held));
-        let html = AsciiCompatibleEncoding::new(charset).map(|charset| {
-            HtmlRewriter::new(
-                settings(&shared, charset, limits, place),
-                Sink(shared.clone()),
-            )
+        let state = State::new(change, walk, charset, limits.held);
+        let parser = Parser::new(state, charset, limits, |settings, shared| {
+            handlers(settings, shared, place)
         });
         Self {
-            html,
-            shared,
+            parser,
             pick,
-            most: limits.page,
             start: Some(Vec::new()),
         }
     }
@@ -109,7 +91,7 @@ impl Rewriter {
     /// Whether the form has been found in what was written so far.
     #[must_use]
     pub fn has_form(&self) -> bool {
-        self.shared.with(|state| state.found())
+        self.parser.with(|state| state.found())
     }
 
     /// Takes the next bytes of the page, and adds to `out` what may go out.
@@ -125,48 +107,35 @@ impl Rewriter {
                 }
             }
         }
-        self.shared.with(|state| state.take(out));
+        self.parser.with(|state| state.take(out));
     }
 
     fn begin(&mut self, start: &[u8]) {
         let is_marked = start.starts_with(MARK);
         let mark = if is_marked { MARK.len() } else { 0 };
-        self.shared.with(|state| state.begin(mark));
+        self.parser.with(|state| state.begin(mark));
         self.read(start);
     }
 
     fn read(&mut self, chunk: &[u8]) {
         let Some(mut pick) = self.pick.take() else {
-            self.change(chunk);
+            self.parser.write(chunk);
             return;
         };
         let mut seen = Vec::new();
-        if pick.write(chunk, self.most, &mut seen) {
+        if pick.write(chunk, &mut seen) {
             self.pick_ends(*pick, seen);
         } else {
             self.pick = Some(pick);
-            self.change(&seen);
+            self.parser.write(&seen);
         }
     }
 
     /// It is known which form it is, or never will be.
     fn pick_ends(&mut self, pick: Pick, mut seen: Vec<u8>) {
         let picked = pick.end(&mut seen);
-        self.shared.with(|state| state.seek(picked));
-        self.change(&seen);
-    }
-
-    fn change(&mut self, chunk: &[u8]) {
-        match &mut self.html {
-            // What was received and not yet put out is put out by lol_html itself when it fails.
-            Some(html) => {
-                if html.write(chunk).is_err() {
-                    self.html = None;
-                    self.shared.with(State::give_up);
-                }
-            }
-            None => self.shared.with(|state| state.put(chunk)),
-        }
+        self.parser.with(|state| state.seek(picked));
+        self.parser.write(&seen);
     }
 
     /// Says that the page is complete, and adds to `out` all that is left.
@@ -177,11 +146,8 @@ impl Rewriter {
         if let Some(pick) = self.pick.take() {
             self.pick_ends(*pick, Vec::new());
         }
-        if let Some(html) = self.html.take() {
-            // An error here has put everything out before.
-            let _ = html.end();
-        }
-        self.shared.with(|state| {
+        self.parser.end();
+        self.parser.with(|state| {
             state.end();
             state.take(out);
         });
@@ -191,31 +157,17 @@ impl Rewriter {
 /// UTF-8's byte-order mark, which must stay first.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What the parser may take. It must be less than all of it at the beginning.
-pub(in crate::page) fn memory(limits: Limits) -> MemorySettings {
-    MemorySettings::new()
-        .with_preallocated_parsing_buffer_size(limits.parser.min(2048) / 2)
-        .with_max_allowed_memory_usage(limits.parser)
-}
-
-fn settings(
+fn handlers(
+    settings: Settings<'static, 'static>,
     shared: &Shared<State>,
-    charset: AsciiCompatibleEncoding,
-    limits: Limits,
     place: Place,
-) -> lol_html::send::Settings<'static, 'static> {
-    let memory = memory(limits).with_graceful_bail_out_on_memory_limit_exceeded(true);
+) -> Settings<'static, 'static> {
     // To look for a role, the attributes of every tag of the page must be read.
     let main = match place {
         Place::Main => "main, [role=main i], turbo-frame",
         Place::Form | Place::Start => "main",
     };
-    let settings = Settings::new_send()
-        .with_encoding(charset)
-        .with_adjust_charset_on_meta_tag(false)
-        // A strict parser breaks off at odd markup, and loses bytes with it.
-        .with_strict(false)
-        .with_memory_settings(memory)
+    let settings = settings
         .append_element_content_handler(element!("base", shared.handler(State::base)))
         .append_element_content_handler(element!("body", shared.handler(State::body)))
         .append_element_content_handler(element!(main, shared.handler(State::main)))

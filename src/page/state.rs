@@ -32,6 +32,7 @@ use crate::page::message::Around;
 use crate::page::moved;
 use crate::page::outlet::HoleId;
 use crate::page::outlet::Outlet;
+use crate::page::parser::Page;
 use crate::page::pick::Picked;
 use crate::page::shared::Shared;
 use crate::page::state::left::Left;
@@ -131,6 +132,21 @@ pub(in crate::page) struct State {
     hasty: bool,
 }
 
+impl Page for State {
+    fn put(&mut self, chunk: &[u8]) {
+        self.outlet.put(chunk);
+        if self.outlet.held() > self.limit {
+            self.hasty = true;
+            self.settle(false);
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.hasty = true;
+        self.settle(false);
+    }
+}
+
 impl State {
     /// `walk` looks for the form.
     pub(in crate::page) fn new(
@@ -196,22 +212,8 @@ impl State {
         }
     }
 
-    pub(in crate::page) fn put(&mut self, chunk: &[u8]) {
-        self.outlet.put(chunk);
-        if self.outlet.held() > self.limit {
-            self.hasty = true;
-            self.settle(false);
-        }
-    }
-
     pub(in crate::page) fn take(&mut self, out: &mut Vec<u8>) {
         self.outlet.take(out);
-    }
-
-    /// From here on the page goes out as it comes.
-    pub(in crate::page) fn give_up(&mut self) {
-        self.hasty = true;
-        self.settle(false);
     }
 
     /// The page is complete.

@@ -5,12 +5,15 @@
 //! was left open by the end of an element around it goes on. A control before its form (`form="its id"`) cannot be
 //! known in one pass; it is left as it is.
 
+use lol_html::element;
 use lol_html::send::Element;
+use lol_html::send::Settings;
 use url::Url;
 
 use crate::page::attributes;
 use crate::page::change::FormTag;
 use crate::page::change::IsOurs;
+use crate::page::shared::Shared;
 
 const HTML: &str = "http://www.w3.org/1999/xhtml";
 
@@ -49,6 +52,49 @@ pub(in crate::page) struct Walk {
     id: Option<String>,
     templates: u32,
     fieldsets: Vec<Fieldset>,
+}
+
+/// Whoever only follows where the parser is.
+pub(in crate::page) trait Follows: Send + 'static {
+    fn walk(&mut self) -> &mut Walk;
+}
+
+/// Follows everything around forms and controls.
+pub(in crate::page) fn follow<F: Follows>(
+    settings: Settings<'static, 'static>,
+    shared: &Shared<F>,
+) -> Settings<'static, 'static> {
+    settings
+        .append_element_content_handler(element!(
+            "base",
+            shared.handler(|it, element, _| it.walk().base(element))
+        ))
+        .append_element_content_handler(element!(
+            "template",
+            shared.handler(|it, element, shared| {
+                if it.walk().template(element) {
+                    shared.at_end(element, |it, _| it.walk().template_end());
+                }
+            })
+        ))
+        .append_element_content_handler(element!(
+            "fieldset",
+            shared.handler(|it, element, shared| {
+                if it.walk().counts(element) {
+                    it.walk().fieldset(element);
+                    shared.at_end(element, |it, _| it.walk().fieldset_end());
+                }
+            })
+        ))
+        .append_element_content_handler(element!(
+            "legend",
+            shared.handler(|it, element, shared| {
+                if it.walk().counts(element) {
+                    it.walk().legend();
+                    shared.at_end(element, |it, _| it.walk().legend_end());
+                }
+            })
+        ))
 }
 
 impl Walk {
