@@ -1,0 +1,308 @@
+//! Every key of `formgate.toml`: its name, its kind and what it is for. Owns the words of the schema and of the
+//! reference; what the values come to is left to [`crate::config::apply`].
+
+use crate::source::shape::Key;
+use crate::source::shape::Kind;
+use crate::source::shape::Shape;
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, doc }
+}
+
+/// `formgate.toml`.
+pub static CONFIG: Shape = Shape {
+    title: "formgate.toml",
+    doc: "The gateway's configuration. Every key is also a variable: `limits.body` is FORMGATE_LIMITS_BODY.",
+    others: None,
+    keys: &[
+        key(
+            "listen",
+            Kind::Text,
+            "The address to listen on. Default: 127.0.0.1:8080.",
+        ),
+        key(
+            "backend",
+            Kind::Text,
+            "The form application behind the gateway. Default: http://127.0.0.1:3000.",
+        ),
+        key(
+            "rules",
+            Kind::Text,
+            "The folder of rule files. Default: rules.",
+        ),
+        key(
+            "project",
+            Kind::Text,
+            "What hooks are told as `project`. Default: default.",
+        ),
+        key(
+            "hosts",
+            Kind::Texts,
+            "Hosts whose requests pass where a rule file's `hosts` names others. Default: none.",
+        ),
+        key(
+            "trusted_proxies",
+            Kind::Texts,
+            "Addresses (`10.0.0.0/8`) that are believed about who is behind them. Default: none.",
+        ),
+        key(
+            "key",
+            Kind::Text,
+            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls and flash cookies. Default: a new one at every start.",
+        ),
+        key(
+            "preserve_header_case",
+            Kind::Flag,
+            "Keep the letter case of HTTP/1 header names, for programs that mind it; costs about 1 µs a request. Default: false.",
+        ),
+        key(
+            "ca",
+            Kind::Text,
+            "A PEM file of certificate authorities that are believed besides the system's.",
+        ),
+        key(
+            "log",
+            Kind::Text,
+            "What is logged: error, warn, info, debug, or targets such as `info,formgate::job=off`. Default: info.",
+        ),
+        key(
+            "tls",
+            Kind::Table(&TLS),
+            "TLS towards people. Default: none.",
+        ),
+        key(
+            "limits",
+            Kind::Table(&LIMITS),
+            "What a request and a connection may take.",
+        ),
+        key(
+            "backend_timeouts",
+            Kind::Table(&BACKEND_TIMEOUTS),
+            "How long the backend may take.",
+        ),
+        key("egress", Kind::Table(&EGRESS), "Where hooks may be called."),
+        key(
+            "jwt",
+            Kind::Table(&JWT),
+            "How the site's own login tokens are verified, for `jwt:` and `api.claim` in rule files.",
+        ),
+        key(
+            "telemetry",
+            Kind::Table(&TELEMETRY),
+            "How logs are written.",
+        ),
+    ],
+};
+
+pub(in crate::config) static TLS: Shape = Shape {
+    title: "[tls]",
+    doc: "TLS towards people; read again when the files change.",
+    others: None,
+    keys: &[
+        key("cert", Kind::Text, "The certificate chain in PEM."),
+        key("key", Kind::Text, "The private key in PEM."),
+    ],
+};
+
+pub(in crate::config) static LIMITS: Shape = Shape {
+    title: "[limits]",
+    doc: "What a request and a connection may take.",
+    others: None,
+    keys: &[
+        key(
+            "body",
+            Kind::Size,
+            "The largest submission, as it comes and unpacked. Default: 32MiB.",
+        ),
+        key(
+            "field",
+            Kind::Size,
+            "The largest value of one field. Default: 1MiB.",
+        ),
+        key(
+            "fields",
+            Kind::Count,
+            "The most different fields of a submission. Default: 2000.",
+        ),
+        key(
+            "values",
+            Kind::Count,
+            "The most values of all fields together, files among them. Default: 20000.",
+        ),
+        key(
+            "doc",
+            Kind::Size,
+            "The most bytes of all fields together, files' contents not counted. Default: 8MiB.",
+        ),
+        key(
+            "depth",
+            Kind::Count,
+            "The deepest nesting of a JSON body. Default: 64.",
+        ),
+        key(
+            "part_header",
+            Kind::Size,
+            "The largest header of one multipart part. Default: 8KiB.",
+        ),
+        key(
+            "unpack_ratio",
+            Kind::Count,
+            "How many times its packed length a packed body may unpack to, once it is over 1 MiB. Default: 200.",
+        ),
+        key(
+            "page",
+            Kind::Size,
+            "The most of a form's page that is held in memory. Default: 4MiB.",
+        ),
+        key(
+            "spool_above",
+            Kind::Size,
+            "Multipart bodies over this size go to a temporary file. Default: 1MiB.",
+        ),
+        key(
+            "spool_folder",
+            Kind::Text,
+            "The folder of temporary files. Default: the system's.",
+        ),
+        key(
+            "body_pause",
+            Kind::Duration,
+            "The longest pause in a body, in either direction. Default: 30s.",
+        ),
+        key(
+            "body_rate",
+            Kind::Count,
+            "How many bytes a second a body must bring, measured over `body_pause` of waiting for it; 0 for any. Default: 100.",
+        ),
+        key(
+            "header_timeout",
+            Kind::Duration,
+            "How long a request's head may take. Default: 10s.",
+        ),
+        key(
+            "header_size",
+            Kind::Size,
+            "The largest head of a request. Default: 32KiB.",
+        ),
+        key(
+            "headers",
+            Kind::Count,
+            "The most header lines of a request, at most 100. Default: 100.",
+        ),
+        key(
+            "idle",
+            Kind::Duration,
+            "How long a connection may be idle. Default: 60s.",
+        ),
+        key(
+            "connections",
+            Kind::Count,
+            "The most connections at a time. Default: 10000.",
+        ),
+        key(
+            "connections_per_address",
+            Kind::Count,
+            "The most connections of one address, or of one IPv6 network of 64 bits, at a time; trusted proxies have any number. Default: 1000.",
+        ),
+        key(
+            "submissions",
+            Kind::Count,
+            "The most submissions of one form under way at a time. Default: 1000.",
+        ),
+        key(
+            "drain",
+            Kind::Duration,
+            "How long what is under way may take at the end. Default: 30s.",
+        ),
+    ],
+};
+
+pub(in crate::config) static BACKEND_TIMEOUTS: Shape = Shape {
+    title: "[backend_timeouts]",
+    doc: "How long the backend may take.",
+    others: None,
+    keys: &[
+        key(
+            "connect",
+            Kind::Duration,
+            "To take a connection. Default: 2s.",
+        ),
+        key(
+            "response",
+            Kind::Duration,
+            "To begin its answer, and between two pieces of it. Default: 30s.",
+        ),
+        key(
+            "idle",
+            Kind::Duration,
+            "How long an unused connection is kept. Default: 15s, or less if the backend says so.",
+        ),
+        key(
+            "page",
+            Kind::Duration,
+            "To come to the form, where its page is fetched again for a stopped submission. Default: 5s.",
+        ),
+    ],
+};
+
+pub(in crate::config) static EGRESS: Shape = Shape {
+    title: "[egress]",
+    doc: "Where hooks may be called, judged by the address that is connected to; backends are not judged.",
+    others: None,
+    keys: &[
+        key(
+            "allow",
+            Kind::Texts,
+            "The only networks (`10.0.0.0/8`) in which hooks are called. Default: any.",
+        ),
+        key(
+            "deny",
+            Kind::Texts,
+            "Networks in which hooks are not called, whatever `allow` says. Default: none.",
+        ),
+    ],
+};
+
+pub(in crate::config) static JWT: Shape = Shape {
+    title: "[jwt]",
+    doc: "How the site's own login tokens are verified.",
+    others: None,
+    keys: &[
+        key(
+            "key",
+            Kind::Text,
+            "The public key in PEM, or the shared secret of the HS algorithms, as env:NAME or file:PATH.",
+        ),
+        key(
+            "algorithms",
+            Kind::Texts,
+            "The algorithms that are taken, all of one family: [\"RS256\"].",
+        ),
+        key(
+            "issuer",
+            Kind::Text,
+            "`iss` must be this. Default: anything.",
+        ),
+        key(
+            "audience",
+            Kind::Text,
+            "`aud` must hold this. Default: anything.",
+        ),
+        key(
+            "from",
+            Kind::Text,
+            "Where the token is: `header:authorization` (the default) or `cookie:NAME`.",
+        ),
+    ],
+};
+
+pub(in crate::config) static TELEMETRY: Shape = Shape {
+    title: "[telemetry]",
+    doc: "How logs are written.",
+    others: None,
+    keys: &[key(
+        "log",
+        Kind::Word(&["text", "json"]),
+        "Text for people, or JSON lines. Default: text.",
+    )],
+};
