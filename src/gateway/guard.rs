@@ -210,6 +210,12 @@ impl<S> Guard<S> {
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some((deadline, fault)) = self.deadline() else {
+            // hyper does not read again by itself when an answer is done: then somebody must look how long it is idle.
+            if !self.clock.is_set() && !self.reader.is_raw() {
+                let _ = self
+                    .clock
+                    .poll_until(Instant::now() + self.patience.idle, cx);
+            }
             return Poll::Pending;
         };
         ready!(self.clock.poll_until(deadline, cx));

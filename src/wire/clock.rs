@@ -15,6 +15,13 @@ use tokio::time::Sleep;
 pub struct Clock(Option<(Instant, Pin<Box<Sleep>>)>);
 
 impl Clock {
+    /// Whether the task will be woken by it, sooner or later.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        let set = self.0.as_ref();
+        set.is_some_and(|(_, sleep)| !sleep.is_elapsed())
+    }
+
     /// Ready once `deadline` has passed; wakes the task when it does.
     pub fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         loop {

@@ -60,6 +60,24 @@ async fn who_says_nothing_is_closed_without_a_word() {
 }
 
 #[tokio::test]
+async fn who_is_idle_after_an_answer_that_took_long_is_closed_too() {
+    let app = start().await;
+    // Longer than a head may take, and longer than anybody may be idle.
+    app.backend.always(Script::custom(|_, mut wire| async move {
+        tokio::time::sleep(4 * SHORT).await;
+        wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate")
+            .await;
+        while wire.more().await {}
+    }));
+    let mut wire = app.connect().await;
+    wire.write(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(wire.answer().await.text(), "late");
+    let (said, took) = until_closed(&mut wire).await;
+    assert_eq!(said, "");
+    assert!(took < SOON, "{took:?}");
+}
+
+#[tokio::test]
 async fn a_head_that_does_not_end_is_not_waited_for() {
     let app = start().await;
     for begun in [
