@@ -22,7 +22,7 @@ const BANDS: [(&str, &[&str]); 9] = [
 
 /// Dependencies that shape whatever they touch, and the modules that may name them. `main` is `src/main.rs`; `cli` is
 /// among the owners of HTTP because the demo's site and responder are servers of their own.
-const OWNERS: [(&str, &[&str]); 29] = [
+const OWNERS: [(&str, &[&str]); 30] = [
     ("annotate_snippets", &["source"]),
     ("anstream", &["cli"]),
     ("anyhow", &["cli"]),
@@ -46,6 +46,7 @@ const OWNERS: [(&str, &[&str]); 29] = [
     ("regex", &["rules"]),
     ("rustls", &["gateway", "main", "wire"]),
     ("rustls_native_certs", &["wire"]),
+    ("socket2", &["gateway"]),
     ("tokio_rustls", &["gateway", "wire"]),
     ("toml", &["source"]),
     ("tower", &["gateway"]),

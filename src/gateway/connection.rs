@@ -23,6 +23,7 @@ use crate::backend::Tunnel;
 use crate::flow::Gate;
 use crate::gateway::fault::Fault;
 use crate::gateway::guard::Guard;
+use crate::gateway::guard::LAST_CALL;
 use crate::gateway::guard::Patience;
 use crate::gateway::layers;
 use crate::gateway::line::Line;
@@ -51,7 +52,7 @@ where
     let began = Instant::now();
     let first = tokio::select! {
         first = preface::spoken(&mut stream, terms.limits.header_timeout) => first,
-        () = terms.stop.wait() => None,
+        () = last_call(&terms.stop) => None,
     };
     match first {
         None => {}
@@ -61,6 +62,12 @@ where
             ahead,
         }) => http1(stream, ahead, began, peer, terms).await,
     }
+}
+
+/// Waits until the process is to end, and a little longer for whoever has asked already.
+async fn last_call(stop: &Stop) {
+    stop.wait().await;
+    tokio::time::sleep(LAST_CALL).await;
 }
 
 /// Serves HTTP/1 on a connection that was there at `began`, and of which `ahead` has been read.
@@ -87,11 +94,13 @@ where
         .header_read_timeout(None);
     let mut connection = builder.serve_connection(TokioIo::new(guard), service);
     let mut stop = terms.stop.watch();
-    let mut stopping = false;
     let done = std::future::poll_fn(|cx| {
-        if !stopping && stop.is_given(cx) {
-            stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
+        // hyper's own graceful end closes a connection without an answer under way at once: a request that is on its
+        // way would be lost. Here the next answer says that it is the last, and the guard waits for it.
+        if stop.is_given(cx) {
+            line.end();
+            // It is not idle before the last answer is done, and hyper does not look by itself.
+            line.wake_when_quiet(cx.waker());
         }
         connection.poll_without_shutdown(cx)
     });

@@ -25,6 +25,10 @@ use crate::wire::tempo::Late;
 use crate::wire::tempo::Meter;
 use crate::wire::tempo::Tempo;
 
+/// How long a connection that is to end is kept for a request that may be on its way already; it is answered, and told
+/// that it was the last. Who is refused in that moment cannot know whether the request was carried out.
+pub const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -59,6 +63,8 @@ pub struct Guard<S> {
     /// Whether the peer was being waited for when it was last listened to.
     waiting: bool,
     clock: Clock,
+    /// Since when it has been known that the next answer is the last.
+    ending: Option<Instant>,
     /// An early answer that is being written.
     early: Bytes,
     /// Since when the peer has not taken what is written for it.
@@ -92,6 +98,7 @@ impl<S> Guard<S> {
             was_busy: false,
             waiting: false,
             clock: Clock::default(),
+            ending: None,
             early: Bytes::new(),
             stuck: None,
             write_clock: Clock::default(),
@@ -175,6 +182,9 @@ impl<S> Guard<S> {
     fn wait(&mut self) {
         let busy = self.line.is_busy();
         let in_body = self.reader.is_in_body();
+        if self.ending.is_none() && self.line.is_ending() {
+            self.ending = Some(Instant::now());
+        }
         if (self.was_busy && !busy) || (in_body && !self.waiting) {
             self.since = Instant::now();
         }
@@ -200,6 +210,11 @@ impl<S> Guard<S> {
             return Some((deadline, fault));
         } else if self.line.is_busy() {
             return None;
+        } else if let Some(ending) = self.ending {
+            // The end of the last answer may still be on its way out.
+            let out = self.stuck.is_none();
+            let last = self.since.max(ending) + LAST_CALL;
+            return out.then_some((last, Fault::Idle(LAST_CALL)));
         } else if self.greeted {
             (idle, Fault::Idle(idle))
         } else {
@@ -212,9 +227,11 @@ impl<S> Guard<S> {
         let Some((deadline, fault)) = self.deadline() else {
             // hyper does not read again by itself when an answer is done: then somebody must look how long it is idle.
             if !self.clock.is_set() && !self.reader.is_raw() {
-                let _ = self
-                    .clock
-                    .poll_until(Instant::now() + self.patience.idle, cx);
+                let look = match self.ending {
+                    Some(_) => LAST_CALL,
+                    None => self.patience.idle,
+                };
+                let _ = self.clock.poll_until(Instant::now() + look, cx);
             }
             return Poll::Pending;
         };

@@ -102,7 +102,8 @@ pub fn service(
                 }
                 // What follows cannot be read as a request if the end of this one is not known.
                 let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                if refused || (line.is_open(busy.number()) && !tunnel) {
+                let last = line.is_ending() || line.is_open(busy.number());
+                if refused || (last && !tunnel) {
                     close(&mut response);
                 }
                 let response = response.map(|body| Marked::new(body, busy));

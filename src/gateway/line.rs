@@ -46,6 +46,8 @@ pub struct Line {
     given_up: AtomicUsize,
     /// Told when these are too many.
     unruly: Notify,
+    /// Whether the answers from now on are the last ones.
+    ending: AtomicBool,
 }
 
 /// So many answers may be given up between two looks: whoever leaves a page gives up all of its requests at once, at
@@ -86,6 +88,17 @@ impl Line {
             Some(since) => waiting.insert(id, since),
             None => waiting.remove(&id),
         };
+    }
+
+    /// From now on every answer is the last one of its connection.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answers from now on are the last ones.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
     }
 
     /// Ends the connection of a peer that asks too much.

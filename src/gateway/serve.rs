@@ -4,9 +4,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
@@ -101,10 +103,11 @@ const COURTESY: usize = 64;
 /// A listening gateway.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
+    /// Whether somebody else holds the sockets, too, and whoever waits there is served by the next process.
+    handed: bool,
     tls: Option<Arc<Tls>>,
     limits: Limits,
-    connections: TaskTracker,
 }
 
 impl Listener {
@@ -118,65 +121,76 @@ impl Listener {
         limits: Limits,
     ) -> io::Result<Self> {
         Ok(Self {
-            socket: listen(address)?,
+            sockets: vec![listen(address)?],
+            handed: false,
             tls,
             limits,
-            connections: TaskTracker::new(),
         })
     }
 
-    /// The address it listens on.
+    /// Listens on sockets that were handed over, at least one.
+    ///
+    /// # Errors
+    /// One does not listen.
+    pub fn on(
+        sockets: Vec<std::net::TcpListener>,
+        tls: Option<Arc<Tls>>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let sockets: io::Result<Vec<_>> = sockets.into_iter().map(adopt).collect();
+        Ok(Self {
+            sockets: sockets?,
+            handed: true,
+            tls,
+            limits,
+        })
+    }
+
+    /// The address it listens on; the first of several.
     ///
     /// # Errors
     /// The socket has none.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        let first = self.sockets.first().ok_or(io::ErrorKind::NotFound)?;
+        first.local_addr()
     }
 
     /// Serves until `stop` is given; then what is under way is finished, within `limits.drain`. Says whether
     /// all of it was.
     pub async fn run(self, gate: Arc<Gate>, stop: Stop) -> bool {
-        let places = Arc::new(Semaphore::new(self.limits.connections));
-        let mut neighbours = Neighbours::new(self.limits.connections_per_address);
-        let courtesy = Arc::new(Semaphore::new(COURTESY));
-        let trusted = &gate.settings().trusted_proxies;
+        let Self {
+            sockets,
+            handed,
+            tls,
+            limits,
+        } = self;
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let mut door = Door {
+            neighbours: Neighbours::new(limits.connections_per_address),
+            courtesy: Arc::new(Semaphore::new(COURTESY)),
+            connections: TaskTracker::new(),
+            tls,
+            terms: Terms {
+                gate: Arc::clone(&gate),
+                limits: limits.clone(),
+                stop: stop.clone(),
+            },
+        };
+        let mut turn = 0;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.wait() => break,
-                accepted = self.next(&places) => accepted,
+                accepted = next(&sockets, &mut turn, &places) => accepted,
             };
-            let Some((stream, address, place)) = accepted else {
-                continue;
-            };
-            let mut places = vec![place];
-            if !neighbours.admit(address.ip(), trusted, &mut places) {
-                // Its place among all is free again at once. Over TLS there is nobody who could understand a word.
-                let place = Arc::clone(&courtesy).try_acquire_owned();
-                if let (Ok(place), None) = (place, &self.tls) {
-                    self.connections.spawn(async move {
-                        connection::turn_away(stream).await;
-                        drop(place);
-                    });
-                }
-                continue;
+            if let Some((stream, address, place)) = accepted {
+                door.admit(stream, address, place);
             }
-            let terms = Terms {
-                gate: Arc::clone(&gate),
-                limits: self.limits.clone(),
-                stop: stop.clone(),
-            };
-            let tls = self.tls.clone();
-            self.connections
-                .spawn(serve(stream, address, places, tls, terms));
         }
-        let Self {
-            socket,
-            limits,
-            connections,
-            ..
-        } = self;
-        drop(socket);
+        if !handed {
+            door.admit_waiting(sockets, &places);
+        }
+        let Door { connections, .. } = door;
         connections.close();
         gate.tasks().close();
         let all = async {
@@ -185,23 +199,95 @@ impl Listener {
         };
         tokio::time::timeout(limits.drain, all).await.is_ok()
     }
+}
 
-    /// The next connection, once there is a place for it.
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        match self.socket.accept().await {
-            Ok((stream, address)) => Some((stream, address, place)),
-            Err(error) => {
-                // Out of descriptors, most likely; others must end before it makes sense to try again.
-                tracing::warn!(target: "formgate::gateway", %error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                None
+/// What everybody passes who comes in.
+struct Door {
+    neighbours: Neighbours,
+    courtesy: Arc<Semaphore>,
+    connections: TaskTracker,
+    tls: Option<Arc<Tls>>,
+    terms: Terms,
+}
+
+impl Door {
+    /// Serves a connection, if its address does not have too many.
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+        let trusted = &self.terms.gate.settings().trusted_proxies;
+        let mut places = vec![place];
+        if self.neighbours.admit(address.ip(), trusted, &mut places) {
+            let (tls, terms) = (self.tls.clone(), self.terms.clone());
+            self.connections
+                .spawn(serve(stream, address, places, tls, terms));
+            return;
+        }
+        // Its place among all is free again at once. Over TLS there is nobody who could understand a word.
+        let place = Arc::clone(&self.courtesy).try_acquire_owned();
+        if let (Ok(place), None) = (place, &self.tls) {
+            self.connections.spawn(async move {
+                connection::turn_away(stream).await;
+                drop(place);
+            });
+        }
+    }
+
+    /// Takes in whoever has been let in by the system already: closing the sockets would reset them.
+    fn admit_waiting(&mut self, sockets: Vec<TcpListener>, places: &Arc<Semaphore>) {
+        // Asked directly: the runtime may not have heard of the last ones yet.
+        let sockets = sockets.into_iter().filter_map(|it| it.into_std().ok());
+        for socket in sockets {
+            while let Ok(place) = Arc::clone(places).try_acquire_owned() {
+                let Ok((stream, address)) = socket.accept() else {
+                    break;
+                };
+                let stream = stream
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpStream::from_std(stream));
+                if let Ok(stream) = stream {
+                    self.admit(stream, address, place);
+                }
             }
         }
     }
+}
+
+/// The next connection, once there is a place for it.
+async fn next(
+    sockets: &[TcpListener],
+    turn: &mut usize,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    // Each of several is the first to be asked in its turn.
+    *turn = (*turn + 1) % sockets.len().max(1);
+    let (behind, ahead) = sockets.split_at((*turn).min(sockets.len()));
+    let accepted = std::future::poll_fn(|cx| {
+        let mut ready = ahead
+            .iter()
+            .chain(behind)
+            .map(|socket| socket.poll_accept(cx));
+        ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    });
+    match accepted.await {
+        Ok((stream, address)) => Some((stream, address, place)),
+        Err(error) => {
+            // Out of descriptors, most likely; others must end before it makes sense to try again.
+            tracing::warn!(target: "formgate::gateway", %error, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+/// Makes a socket that was handed over one of ours.
+fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    let shown = SockRef::from(&socket);
+    if !shown.is_listener()? {
+        return Err(io::Error::other("it is a connection and does not listen"));
+    }
+    shown.set_keepalive(true)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

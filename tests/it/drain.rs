@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::app;
+use crate::support::client::Wire;
 use crate::support::peer::Script;
 use crate::support::site;
 use crate::support::within;
@@ -57,7 +58,7 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     app.stop.now();
     assert!(
         idle.rest().await.is_empty(),
-        "an idle connection is closed at once"
+        "an idle connection is closed soon"
     );
     assert!(
         silent.rest().await.is_empty(),
@@ -79,6 +80,49 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
         assert!(wire.rest().await.is_empty());
     }
     assert_eq!(app.backend.count(), 2);
+    assert!(app.end().await, "everything was finished");
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_answered_and_told_to_be_the_last() {
+    let app = app(CONTACT).await;
+    app.hooks.reply(&json!({}));
+    let mut kept = app.connect().await;
+    kept.write(&app.post("/contact").form("a=1").bytes()).await;
+    let answer = kept.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, None));
+    let mut silent = app.connect().await;
+    let mut half = app.connect().await;
+    half.write(b"GET /half HTTP/1.1\r\nHo").await;
+    // Whoever has not been let in when the end begins: the system has.
+    let waiting: Vec<_> = (0..20)
+        .map(|_| std::net::TcpStream::connect(app.address).expect("the system lets it in"))
+        .collect();
+    app.stop.now();
+    half.write(b"st: a\r\n\r\n").await;
+    let mut wires = vec![half];
+    for wire in [&mut kept, &mut silent] {
+        wire.write(&app.post("/contact").form("a=2").bytes()).await;
+    }
+    wires.extend([kept, silent]);
+    for stream in waiting {
+        stream.set_nonblocking(true).expect("a socket");
+        let stream = TcpStream::from_std(stream).expect("a socket");
+        let mut wire = Wire {
+            stream,
+            ahead: Vec::new(),
+        };
+        wire.write(b"GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
+        wires.push(wire);
+    }
+    for wire in &mut wires {
+        let answer = wire.answer().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(wire.rest().await.is_empty());
+    }
+    assert_eq!(app.backend.count(), 1 + wires.len());
     assert!(app.end().await, "everything was finished");
 }
 
