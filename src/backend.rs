@@ -109,7 +109,10 @@ impl Backends {
         settings: &Settings,
         before: Option<&Self>,
     ) -> Self {
-        let known = |origin: &Origin| before.and_then(|before| before.find(origin)).cloned();
+        let known = |origin: &Origin| {
+            let found = before.and_then(|before| before.find(origin));
+            found.filter(|pool| pool.connector() == connector).cloned()
+        };
         let pool = |origin: &Origin| {
             known(origin).unwrap_or_else(|| {
                 Arc::new(Pool::new(

@@ -44,7 +44,7 @@ const OWNERS: [(&str, &[&str]); 30] = [
     ("notify", &["cli"]),
     ("pest", &["rules"]),
     ("regex", &["rules"]),
-    ("rustls", &["gateway", "main", "wire"]),
+    ("rustls", &["gateway", "main", "source", "wire"]),
     ("rustls_native_certs", &["wire"]),
     ("socket2", &["gateway"]),
     ("tokio_rustls", &["gateway", "wire"]),

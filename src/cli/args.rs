@@ -131,6 +131,9 @@ pub struct Check {
     /// The folder of rule files, or one with a formgate.toml. Default: as configured
     #[arg(value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// Look the hooks' names up, too: whether they lead somewhere, and where hooks may be called
+    #[arg(long)]
+    pub online: bool,
 }
 
 /// `formgate explain`

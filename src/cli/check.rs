@@ -1,9 +1,12 @@
 //! `formgate check`: reads everything and says what is wrong, as `serve` and a reload would. Owns the summary.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use serde_json::Value;
 use serde_json::json;
+use tokio::runtime::Builder;
 
 use crate::cli::args;
 use crate::cli::args::Args;
@@ -11,7 +14,9 @@ use crate::cli::out;
 use crate::cli::out::Paint;
 use crate::cli::out::paint;
 use crate::cli::read;
+use crate::config::Config;
 use crate::model::event::Event;
+use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::rules::form::Form;
 use crate::source::complaint::Complaint;
@@ -19,14 +24,17 @@ use crate::source::complaint::Complaint;
 /// Reads everything and says what is wrong.
 ///
 /// # Errors
-/// None; what is wrong is the result.
+/// Names cannot be looked up here; else what is wrong is the result.
 pub fn run(args: &Args, check: &args::Check) -> anyhow::Result<ExitCode> {
     let (config, flags) = read::place(args, check.folder.as_ref());
     let (config, loaded) = read::everything(config.as_deref(), &flags);
-    let (book, complaints) = match loaded {
+    let (book, mut complaints) = match loaded {
         Ok(loaded) => (Some(loaded.book), loaded.warnings),
         Err(complaints) => (None, complaints),
     };
+    if let Some(book) = book.as_ref().filter(|_| check.online) {
+        complaints.extend(looked_up(&config, book)?);
+    }
     let errors = complaints.iter().filter(|one| one.is_error()).count();
     let warnings = complaints.len() - errors;
     let code = ExitCode::from(u8::from(errors > 0));
@@ -63,6 +71,27 @@ pub fn run(args: &Args, check: &args::Check) -> anyhow::Result<ExitCode> {
         out::line(&paint(Paint::Green, "nothing is wrong"));
     }
     Ok(code)
+}
+
+/// Hooks whose names lead nowhere, or where no hook may be called. Those that are addresses were judged before.
+fn looked_up(config: &Config, book: &Book) -> anyhow::Result<Vec<Complaint>> {
+    let reach = config.reach();
+    let reach = reach.map_err(|(key, why)| anyhow!("`{key}`: {why}"))?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut answers: HashMap<&Origin, Option<String>> = HashMap::new();
+    let mut complaints = Vec::new();
+    let hooks = book.hooks().iter();
+    let by_name = |host: &str| config.egress.judge_literal(host).is_ok();
+    for hook in hooks.filter(|hook| by_name(&hook.origin.host)) {
+        let answer = answers.entry(&hook.origin).or_insert_with(|| {
+            let asked = runtime.block_on(reach.to_hooks.ask(&hook.origin));
+            asked.err().map(|why| why.to_string())
+        });
+        complaints.extend(answer.as_ref().map(|why| read::about_hook(hook, why)));
+    }
+    // A name that is still being looked up must not hold the process.
+    runtime.shutdown_background();
+    Ok(complaints)
 }
 
 /// How much there is of everything.

@@ -25,6 +25,7 @@ use crate::model::event::Event;
 use crate::rules::book::Book;
 use crate::rules::book::Loaded;
 use crate::rules::form::Form;
+use crate::rules::hook::HookRule;
 use crate::source::complaint::Complaint;
 use crate::source::complaint::Severity;
 use crate::source::shape::nearest;
@@ -110,8 +111,8 @@ pub fn unusable(config: &Config) -> Vec<Complaint> {
             format!("said at {}", said(key)),
         ));
     };
-    if let Err(why) = config.settings() {
-        complain("ca", why);
+    if let Err((key, why)) = config.reach() {
+        complain(&key, why);
     }
     let folder = &config.intake.spool.folder;
     if !folder.is_dir() {
@@ -148,7 +149,10 @@ pub fn book_naming(
     files: &mut BTreeSet<PathBuf>,
 ) -> Result<Loaded, Vec<Complaint>> {
     if config.said.contains_key("rules") || config.rules.exists() {
-        return Book::load_naming(&config.rules, &config.hosts, files);
+        let mut loaded = Book::load_naming(&config.rules, &config.hosts, files)?;
+        let closed = closed(config, &loaded.book);
+        loaded.warnings.extend(closed);
+        return Ok(loaded);
     }
     let mut loaded = Book::compile(Vec::new(), &config.rules, &config.hosts)?;
     let mut missing = Complaint::about(
@@ -161,6 +165,25 @@ pub fn book_naming(
     missing.severity = Severity::Warning;
     loaded.warnings.push(missing);
     Ok(loaded)
+}
+
+/// Hooks that can never be called, since their URLs spell out an address that egress refuses.
+fn closed(config: &Config, book: &Book) -> Vec<Complaint> {
+    let refused = book.hooks().iter().filter_map(|hook| {
+        let why = config.egress.judge_literal(&hook.origin.host).err()?;
+        let why = format!("`{}` may not be called; egress: {why}", hook.origin.host);
+        Some(about_hook(hook, &why))
+    });
+    refused.collect()
+}
+
+/// A warning about a hook.
+#[must_use]
+pub fn about_hook(hook: &HookRule, why: &str) -> Complaint {
+    let message = format!("hook `{}`: {why}", hook.name);
+    let mut complaint = Complaint::about(message, format!("said at {}", hook.place));
+    complaint.severity = Severity::Warning;
+    complaint
 }
 
 /// A form by its id: one with a file, or one that `all-forms.toml` discovers.

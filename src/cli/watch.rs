@@ -31,7 +31,7 @@ const AT_LAST: Duration = Duration::from_millis(600);
 pub struct Keeper {
     config: Config,
     tls: Option<Arc<Tls>>,
-    /// Files that rule files name: secrets.
+    /// Files that rule files and the configuration name: secrets, certificates.
     files: BTreeSet<PathBuf>,
     /// When the configuration was last written, as far as is known.
     configured: Option<SystemTime>,
@@ -41,7 +41,8 @@ pub struct Keeper {
 impl Keeper {
     /// Begins to watch the rule files, the files they name, and the certificate.
     #[must_use]
-    pub fn begin(config: &Config, files: BTreeSet<PathBuf>, tls: Option<Arc<Tls>>) -> Self {
+    pub fn begin(config: &Config, mut files: BTreeSet<PathBuf>, tls: Option<Arc<Tls>>) -> Self {
+        files.extend(config.reach_files());
         let mut keeper = Self {
             config: config.clone(),
             tls,
@@ -78,9 +79,11 @@ impl Keeper {
         let config = self.config.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut files = BTreeSet::new();
-            (read::book_naming(&config, &mut files), files)
+            let loaded = read::book_naming(&config, &mut files);
+            files.extend(config.reach_files());
+            (loaded, files, config.reach())
         });
-        let (loaded, files) = match read.await {
+        let (loaded, files, reach) = match read.await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
@@ -90,6 +93,12 @@ impl Keeper {
         if files != self.files {
             self.files = files;
             self.watch_again();
+        }
+        match reach {
+            Ok(reach) => gate.reach_by(reach),
+            Err((key, why)) => {
+                tracing::error!(target: "formgate::reload", "what `{key}` names stays as it was: {why}");
+            }
         }
         match loaded {
             // What a deployment that deletes and then copies looks like in between; it must not turn every form off.

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::config::Flags;
 use crate::config::LogFormat;
 use crate::config::keys::BACKEND_TIMEOUTS;
+use crate::config::keys::BACKEND_TLS;
 use crate::config::keys::CONFIG;
 use crate::config::keys::EGRESS;
 use crate::config::keys::JWT;
@@ -65,7 +66,10 @@ impl Config {
                 self.apply_timeouts(&timeouts);
             }
             if let Some(egress) = table.table("egress", &EGRESS) {
-                self.apply_egress(&egress);
+                self.apply_egress(&egress, folder);
+            }
+            if let Some(tls) = table.table("backend_tls", &BACKEND_TLS) {
+                self.backend_certificates.take(&tls, folder);
             }
             if let Some(jwt) = table.table("jwt", &JWT) {
                 self.apply_jwt(&jwt, folder, draft);
@@ -245,20 +249,6 @@ impl Config {
         set(&mut self.pages.wait, time("page"));
     }
 
-    fn apply_egress(&mut self, table: &Table<'_>) {
-        if table.is_empty_list("allow") {
-            table.complain(
-                "allow",
-                "no network is left to call a hook in",
-                "leave `allow` out, or name the networks",
-            );
-        }
-        if let Some(nets) = networks(table, "allow") {
-            self.egress.allow = Some(nets);
-        }
-        set(&mut self.egress.deny, networks(table, "deny"));
-    }
-
     fn apply_tls(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
         let path = |name: &str| text(table, name).map(|path| folder.join(path));
         draft.cert = path("cert").or(draft.cert.take());
@@ -315,7 +305,7 @@ impl Config {
     }
 }
 
-fn set<T>(slot: &mut T, value: Option<T>) {
+pub(in crate::config) fn set<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *slot = value;
     }
@@ -325,7 +315,7 @@ fn text(table: &Table<'_>, name: &str) -> Option<String> {
     table.text(name).map(|placed| placed.value)
 }
 
-fn parsed<T>(
+pub(in crate::config) fn parsed<T>(
     table: &Table<'_>,
     name: &str,
     read: impl FnOnce(&str) -> Result<T, String>,
@@ -340,16 +330,12 @@ fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<(Secret, St
         let wanted =
             format!("`{name}` must not stand here in plain text; write env:NAME or file:PATH");
         let secret = secret::resolve(text, folder).unwrap_or(Err(wanted))?;
-        let reference = match text.strip_prefix("file:") {
-            Some(path) => format!("file:{}", folder.join(path).display()),
-            None => text.to_owned(),
-        };
-        Ok((secret, reference))
+        Ok((secret, secret::from_folder(text, folder)))
     })
 }
 
 /// The networks of a key, if it is there.
-fn networks(table: &Table<'_>, name: &str) -> Option<Vec<IpNet>> {
+pub(in crate::config) fn networks(table: &Table<'_>, name: &str) -> Option<Vec<IpNet>> {
     let texts = table.has(name).then(|| table.texts(name))?;
     let nets = texts.iter();
     Some(

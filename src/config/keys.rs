@@ -80,7 +80,16 @@ pub static CONFIG: Shape = Shape {
             Kind::Table(&BACKEND_TIMEOUTS),
             "How long the backend may take.",
         ),
-        key("egress", Kind::Table(&EGRESS), "Where hooks may be called."),
+        key(
+            "backend_tls",
+            Kind::Table(&BACKEND_TLS),
+            "Certificates towards backends.",
+        ),
+        key(
+            "egress",
+            Kind::Table(&EGRESS),
+            "Where hooks may be called, and how.",
+        ),
         key(
             "jwt",
             Kind::Table(&JWT),
@@ -245,6 +254,25 @@ pub(in crate::config) static BACKEND_TIMEOUTS: Shape = Shape {
     ],
 };
 
+pub(in crate::config) static BACKEND_TLS: Shape = Shape {
+    title: "[backend_tls]",
+    doc: "Certificates towards backends; read again with the rule files.",
+    others: None,
+    keys: &[
+        key(
+            "ca",
+            Kind::Text,
+            "The certificate authorities that alone are believed, in PEM, as file:PATH or env:NAME. Default: the system's and those of `ca` above.",
+        ),
+        key(
+            "client_certificate",
+            Kind::Text,
+            "The certificate that backends are shown, in PEM, as file:PATH or env:NAME. Default: none.",
+        ),
+        key("client_key", Kind::Text, "Its key."),
+    ],
+};
+
 pub(in crate::config) static EGRESS: Shape = Shape {
     title: "[egress]",
     doc: "Where hooks may be called, judged by the address that is connected to; backends are not judged.",
@@ -259,6 +287,32 @@ pub(in crate::config) static EGRESS: Shape = Shape {
             "deny",
             Kind::Texts,
             "Networks in which hooks are not called, whatever `allow` says. Default: none.",
+        ),
+        key(
+            "ca",
+            Kind::Text,
+            "The certificate authorities that alone are believed about responders, in PEM, as file:PATH or env:NAME; a hook may name others. Default: the system's and those of `ca` above.",
+        ),
+        key(
+            "client_certificate",
+            Kind::Text,
+            "The certificate that responders are shown, in PEM, as file:PATH or env:NAME; a hook may name another. Default: none.",
+        ),
+        key("client_key", Kind::Text, "Its key."),
+        key(
+            "proxy",
+            Kind::Text,
+            "A proxy through which hooks are called, such as `http://proxy:3128`. Default: none.",
+        ),
+        key(
+            "proxy_credentials",
+            Kind::Text,
+            "`user:password` for the proxy, as env:NAME or file:PATH. Default: none.",
+        ),
+        key(
+            "no_proxy",
+            Kind::Texts,
+            "Hosts, with all names below them, addresses and networks that are called without the proxy; `*` for all. Default: none.",
         ),
     ],
 };

@@ -4,16 +4,15 @@
 
 mod apply;
 mod keys;
+pub mod reach;
 mod shown;
 mod sources;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -21,6 +20,7 @@ use ipnet::IpNet;
 use crate::codec::jwt;
 use crate::codec::jwt::Verifier;
 use crate::config::apply::Draft;
+use crate::config::reach::ProxySource;
 use crate::config::sources::PREFIX;
 use crate::config::sources::from_variables;
 use crate::config::sources::read_file;
@@ -28,14 +28,12 @@ use crate::config::sources::virtual_page;
 use crate::flow::Pages;
 use crate::flow::Settings;
 use crate::flow::decode::Intake;
-use crate::flow::snapshot::Reach;
 use crate::gateway::serve::Limits;
 use crate::gateway::tls::Files;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
+use crate::source::certificate::Sources;
 use crate::source::complaint::Complaint;
-use crate::wire::connect;
-use crate::wire::connect::Connector;
 use crate::wire::egress::Networks;
 use crate::wire::pool;
 use crate::wire::proof;
@@ -93,6 +91,12 @@ pub struct Config {
     pub pages: Pages,
     /// Where hooks may be called.
     pub egress: Networks,
+    /// Certificates towards hooks that name none.
+    pub hook_certificates: Sources,
+    /// Certificates towards backends.
+    pub backend_certificates: Sources,
+    /// Through what hooks are called.
+    pub proxy: ProxySource,
     /// How login tokens are verified.
     pub jwt: Option<jwt::Settings>,
     /// The file it was read from.
@@ -135,6 +139,9 @@ impl Default for Config {
             backend_pool: pool::Settings::default(),
             pages: Pages::default(),
             egress: Networks::default(),
+            hook_certificates: Sources::default(),
+            backend_certificates: Sources::default(),
+            proxy: ProxySource::default(),
             jwt: None,
             file: None,
             said: BTreeMap::new(),
@@ -230,14 +237,9 @@ impl Config {
     /// What the flow is configured with.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no certificate authority.
+    /// A file that cannot be read, or does not hold what it should.
     pub fn settings(&self) -> Result<Settings, String> {
-        let extra = self.ca.as_ref().map(|path| {
-            fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
-        });
-        let extra = extra.transpose()?;
-        let tls = connect::client_tls(extra.as_deref())?;
-        let hook_connect = Duration::from_secs(2);
+        let reach = self.reach();
         Ok(Settings {
             project: self.project.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
@@ -245,14 +247,7 @@ impl Config {
             submissions: self.submissions,
             upload: self.limits.upload(),
             pages: self.pages,
-            reach: Reach {
-                backend: self.backend.clone(),
-                to_backends: Connector::open(Arc::clone(&tls), self.backend_connect),
-                backend_pool: self.backend_pool.clone(),
-                to_hooks: Connector::guarded(tls, hook_connect, self.egress.clone()),
-                // Each hook has its own time; the pool's is the longest a hook can have.
-                hook_pool: pool::Settings::default(),
-            },
+            reach: reach.map_err(|(key, why)| format!("`{key}`: {why}"))?,
         })
     }
 
@@ -278,6 +273,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::sources::variables;
 
@@ -370,7 +367,8 @@ mod tests {
         fs::write(&secret, "hunter2hunter2hunter2hunter2hunt\n").expect("writable");
         let secret = format!("file:{}", secret.display());
         let file = format!(
-            "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\n[tls]\ncert = 'c'\nkey = 'k'\n\
+            "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\nproxy = 'http://p:1'\n\
+             proxy_credentials = '{secret}'\nno_proxy = ['*']\n[backend_tls]\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\n[tls]\ncert = 'c'\nkey = 'k'\n\
              [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n"
         );
         let config = compose(&file, &[], &Vec::new()).expect("good").config;

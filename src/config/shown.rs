@@ -72,7 +72,6 @@ impl Config {
             ),
             ("backend_timeouts.idle", time(self.backend_pool.idle)),
             ("backend_timeouts.page", time(self.pages.wait)),
-            ("egress.deny", nets(&self.egress.deny)),
             (
                 "telemetry.log",
                 quoted(if self.log_format == LogFormat::Json {
@@ -88,9 +87,7 @@ impl Config {
             found.map(|reference| (path, quoted(reference)))
         };
         shown.extend(reference("key"));
-        let allow = self.egress.allow.as_deref();
-        shown.extend(allow.map(|allow| ("egress.allow", nets(allow))));
-        shown.extend(self.ca.as_ref().map(|ca| ("ca", path(ca))));
+        shown.extend(self.reach_shown());
         if let Some(files) = &self.tls {
             shown.extend([
                 ("tls.cert", path(&files.cert)),

@@ -104,6 +104,7 @@ impl Default for Pages {
 #[derive(Debug)]
 pub struct Gate {
     live: ArcSwap<Snapshot>,
+    reach: ArcSwap<Reach>,
     settings: Settings,
     key: Arc<Key>,
     seal: Seal,
@@ -127,6 +128,7 @@ impl Gate {
         let snapshot = Snapshot::new(book, &settings.reach, None);
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
+            reach: ArcSwap::from_pointee(settings.reach.clone()),
             settings,
             seal: Seal::new(key.derive(PURPOSE)),
             key: Arc::new(key),
@@ -137,8 +139,15 @@ impl Gate {
 
     /// Puts a new book in force. Requests under way keep the one they began with.
     pub fn replace(&self, book: Book) {
-        let next = Snapshot::new(book, &self.settings.reach, Some(&self.live.load()));
+        let next = Snapshot::new(book, &self.reach.load(), Some(&self.live.load()));
         self.live.store(Arc::new(next));
+    }
+
+    /// How others are reached from the next book on. Connections are kept where nothing is different.
+    pub fn reach_by(&self, reach: Reach) {
+        if **self.reach.load() != reach {
+            self.reach.store(Arc::new(reach));
+        }
     }
 
     /// Whether no request is anybody's form.

@@ -23,7 +23,7 @@ pub struct Snapshot {
 }
 
 /// How the gateway reaches others.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reach {
     /// The backend of forms that name none.
     pub backend: Origin,

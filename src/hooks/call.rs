@@ -374,9 +374,13 @@ fn wait(value: &str, now: Timestamp) -> Option<Duration> {
 
 impl Attempted {
     fn failed(error: &SendError) -> Self {
+        let mut at = "connection";
         let (outcome, again) = match error {
             // It would be refused again.
-            SendError::Connect(ConnectError::Refused(..)) => (Outcome::Failed, Again::No),
+            SendError::Connect(ConnectError::Refused(..)) => {
+                at = "egress";
+                (Outcome::Failed, Again::No)
+            }
             SendError::Connect(_) | SendError::Unsent(_) => {
                 (Outcome::Failed, Again::After(RECONNECT))
             }
@@ -385,11 +389,7 @@ impl Attempted {
                 (Outcome::Failed, Again::No)
             }
         };
-        Self::without_answer(
-            outcome,
-            Finding::new("connection", error.to_string()),
-            again,
-        )
+        Self::without_answer(outcome, Finding::new(at, error.to_string()), again)
     }
 
     fn without_answer(outcome: Outcome, finding: Finding, again: Again) -> Self {

@@ -91,27 +91,39 @@ impl Targets {
     /// Makes the hooks of a book ready. Connections and breakers of `before` are kept where the hook is the same.
     #[must_use]
     pub fn prepare(book: &Book, connector: &Connector, settings: &Settings, before: &Self) -> Self {
-        let mut pools: HashMap<&Origin, Arc<Pool>> = HashMap::new();
+        // To one server, one for each way of making connections to it.
+        let mut pools: HashMap<&Origin, Vec<Arc<Pool>>> = HashMap::new();
         for target in &before.targets {
-            pools.insert(target.pool.origin(), Arc::clone(&target.pool));
+            let same = pools.entry(target.pool.origin()).or_default();
+            if !same.iter().any(|pool| Arc::ptr_eq(pool, &target.pool)) {
+                same.push(Arc::clone(&target.pool));
+            }
         }
-        let known: HashMap<_, _> = before
+        let hooks: HashMap<_, _> = before
             .targets
             .iter()
             .map(|target| (key(&target.rule), target))
             .collect();
         let mut targets = Vec::with_capacity(book.hooks().len());
         for rule in book.hooks() {
-            let fresh = || {
-                Arc::new(Pool::new(
-                    rule.origin.clone(),
-                    connector.clone(),
-                    settings.clone(),
-                ))
-            };
-            let pool = Arc::clone(pools.entry(&rule.origin).or_insert_with(fresh));
+            let connector = connector.with(&rule.certificates);
+            let same = pools.entry(&rule.origin).or_default();
+            let known = same.iter().find(|pool| *pool.connector() == connector);
+            let pool = known.map_or_else(
+                || {
+                    Arc::new(Pool::new(
+                        rule.origin.clone(),
+                        connector.clone(),
+                        settings.clone(),
+                    ))
+                },
+                Arc::clone,
+            );
+            if known.is_none() {
+                same.push(Arc::clone(&pool));
+            }
             let mut target = Target::new(rule, pool);
-            if let Some(known) = known.get(&key(rule)) {
+            if let Some(known) = hooks.get(&key(rule)) {
                 target.breaker = known.breaker.carried_over(rule.breaker);
                 target.turns = known.turns.carried_over(rule.at_once);
                 target.shadows = Arc::clone(&known.shadows);

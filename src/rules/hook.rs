@@ -18,6 +18,8 @@ use crate::rules::place::Place;
 use crate::rules::shapes::BREAKER;
 use crate::rules::shapes::TEXT_TABLE;
 use crate::rules::when::When;
+use crate::source::certificate::Certificates;
+use crate::source::certificate::Sources;
 use crate::source::secret;
 use crate::source::table::Table;
 use crate::source::table::to_json;
@@ -49,6 +51,8 @@ pub struct HookRule {
     pub headers: Vec<(String, Secret)>,
     /// The keys that sign, the first the newest.
     pub keys: Vec<SigningKey>,
+    /// Who is believed about its server, and what that is shown.
+    pub certificates: Certificates,
     /// How long one call may take.
     pub timeout: Duration,
     /// What happens when it cannot be relied on.
@@ -184,8 +188,15 @@ impl HookRule {
         let headers = headers(table, folder);
         let keys = keys(table, folder);
         let on = read_on(table);
+        let certificates = certificates(table, folder);
         let (origin, target) = url(table)?;
         let on = on?;
+        if !origin.tls && certificates != Certificates::default() {
+            let message = "certificates are for `https` only, and this hook is called without TLS";
+            table
+                .page()
+                .warn(table.key_span("url"), message, "write https://");
+        }
         let fallback = OnFailure::default_for(on);
         let on_failure = [("stop", OnFailure::Stop), ("continue", OnFailure::Continue)];
         let modes = [
@@ -216,6 +227,7 @@ impl HookRule {
             fields: table.has("fields").then(|| fields.collect()),
             headers,
             keys,
+            certificates,
             timeout: timeout(table),
             on_failure: table.word("on_failure", &on_failure).unwrap_or(fallback),
             parallel: table.flag("parallel").unwrap_or(false),
@@ -241,6 +253,7 @@ impl HookRule {
             fields: None,
             headers: Vec::new(),
             keys: Vec::new(),
+            certificates: Certificates::default(),
             timeout: DEFAULT_TIMEOUT,
             on_failure: OnFailure::default_for(on),
             parallel: false,
@@ -431,6 +444,15 @@ fn header(
         ));
     }
     Ok((lower, secret))
+}
+
+fn certificates(table: &Table<'_>, folder: &Path) -> Certificates {
+    let mut sources = Sources::default();
+    sources.take(table, folder);
+    sources.read().unwrap_or_else(|(key, why)| {
+        table.complain(key, why, "");
+        Certificates::default()
+    })
 }
 
 fn keys(table: &Table<'_>, folder: &Path) -> Vec<SigningKey> {

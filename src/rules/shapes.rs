@@ -401,6 +401,17 @@ pub static HOOK: Shape = Shape {
             "Standard Webhooks secrets (`whsec_…`), as `env:NAME` or `file:PATH`; all sign while one is rotated.",
         ),
         key(
+            "ca",
+            Kind::Text,
+            "The certificate authorities that alone are believed about its server, in PEM, as `file:PATH` or `env:NAME`. Default: `egress.ca`.",
+        ),
+        key(
+            "client_certificate",
+            Kind::Text,
+            "The certificate that its server is shown, in PEM, as `file:PATH` or `env:NAME`. Default: `egress.client_certificate`.",
+        ),
+        key("client_key", Kind::Text, "The key of `client_certificate`."),
+        key(
             "timeout",
             Kind::Duration,
             "How long one call may take: 50ms to 30s. Default: 3s.",

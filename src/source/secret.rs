@@ -22,6 +22,21 @@ pub fn resolve(text: &str, folder: &Path) -> Option<Result<Secret, String>> {
         .map(|path| from_file(&folder.join(path)))
 }
 
+/// The same reference wherever it is read: a path counts from `folder`.
+#[must_use]
+pub fn from_folder(text: &str, folder: &Path) -> String {
+    match text.strip_prefix("file:") {
+        Some(path) => format!("file:{}", folder.join(path).display()),
+        None => text.to_owned(),
+    }
+}
+
+/// The file that a reference names.
+#[must_use]
+pub fn file(reference: &str) -> Option<&Path> {
+    reference.strip_prefix("file:").map(Path::new)
+}
+
 /// The files that any value of a page names as `file:PATH`.
 #[must_use]
 pub fn files(page: &Page, table: &DeTable<'_>, folder: &Path) -> Vec<PathBuf> {

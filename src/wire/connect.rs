@@ -9,8 +9,6 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -20,16 +18,24 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::model::origin::Origin;
+use crate::source::certificate::Certificates;
+use crate::wire::client_tls;
+use crate::wire::client_tls::ClientTls;
 use crate::wire::egress::Networks;
 use crate::wire::egress::Refused;
+use crate::wire::proxy::Forwarding;
+use crate::wire::proxy::Proxy;
+use crate::wire::proxy::ProxyError;
 
 /// Makes connections.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Connector {
-    tls: Arc<ClientConfig>,
+    tls: ClientTls,
     timeout: Duration,
     /// Where it may go; `None` for anywhere.
     networks: Option<Arc<Networks>>,
+    /// What it goes through.
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// Why there is no connection; nothing was sent.
@@ -39,13 +45,16 @@ pub enum ConnectError {
     #[error("the name `{0}` could not be looked up: {1}")]
     Lookup(String, io::Error),
     /// Every address of the name is one that may not be called.
-    #[error("`{0}` may not be called: {1}")]
+    #[error("`{0}` may not be called; egress: {1}")]
     Refused(String, Refused),
+    /// The proxy makes no tunnel.
+    #[error("no way to `{0}` through the proxy: {1}")]
+    Proxy(String, ProxyError),
     /// No address answered.
     #[error("no connection to {0}: {1}")]
     Connect(SocketAddr, io::Error),
     /// TLS could not be agreed on.
-    #[error("no TLS with `{0}`: {1}")]
+    #[error("no TLS with `{0}`: {explained}", explained = client_tls::explain(.1))]
     Tls(String, io::Error),
     /// Looking up, connecting and TLS took too long.
     #[error("no connection to `{0}` within {1:?}")]
@@ -64,22 +73,68 @@ pub enum Connection {
 impl Connector {
     /// For calls to hooks: addresses that are never called are refused, and what the operator has closed.
     #[must_use]
-    pub fn guarded(tls: Arc<ClientConfig>, timeout: Duration, networks: Networks) -> Self {
+    pub fn guarded(
+        tls: ClientTls,
+        timeout: Duration,
+        networks: Networks,
+        proxy: Option<Proxy>,
+    ) -> Self {
         Self {
             tls,
             timeout,
             networks: Some(Arc::new(networks)),
+            proxy: proxy.map(Arc::new),
         }
     }
 
     /// For the operator's own backend, wherever it is.
     #[must_use]
-    pub const fn open(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+    pub const fn open(tls: ClientTls, timeout: Duration) -> Self {
         Self {
             tls,
             timeout,
             networks: None,
+            proxy: None,
         }
+    }
+
+    /// The same, but with certificates of its own.
+    #[must_use]
+    pub fn with(&self, certificates: &Certificates) -> Self {
+        Self {
+            tls: self.tls.with(certificates),
+            ..self.clone()
+        }
+    }
+
+    /// How requests to a server are addressed where a proxy passes them on one by one.
+    #[must_use]
+    pub fn forwarding(&self, origin: &Origin) -> Option<Forwarding> {
+        let proxy = self.proxy_for(origin).filter(|_| !origin.tls)?;
+        Some(proxy.forwarding(origin))
+    }
+
+    fn proxy_for(&self, origin: &Origin) -> Option<&Proxy> {
+        self.proxy.as_deref().filter(|proxy| proxy.serves(origin))
+    }
+
+    /// Whether a server may be called, asked of everybody who knows: its name is looked up.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: the name leads nowhere, or nowhere where one may call.
+    pub async fn ask(&self, origin: &Origin) -> Result<(), ConnectError> {
+        self.judge_literal(origin)?;
+        let to = self.proxy_for(origin).map_or(origin, Proxy::origin);
+        match tokio::time::timeout(self.timeout, self.addresses(to)).await {
+            Ok(found) => found.map(drop),
+            Err(_) => Err(ConnectError::TimedOut(to.host.clone(), self.timeout)),
+        }
+    }
+
+    fn judge_literal(&self, origin: &Origin) -> Result<(), ConnectError> {
+        let networks = self.networks.as_ref();
+        let judged = networks.map_or(Ok(()), |networks| networks.judge_literal(&origin.host));
+        judged.map_err(|why| ConnectError::Refused(origin.host.clone(), why))
     }
 
     /// Makes a connection to a server.
@@ -94,6 +149,22 @@ impl Connector {
     }
 
     async fn attempt(&self, origin: &Origin) -> Result<Connection, ConnectError> {
+        let Some(proxy) = self.proxy_for(origin) else {
+            let stream = self.dial(origin).await?;
+            return self.secure(stream, origin).await;
+        };
+        self.judge_literal(origin)?;
+        let stream = self.dial(proxy.origin()).await?;
+        if !origin.tls {
+            return Ok(Connection::Plain(stream));
+        }
+        let tunnel = proxy.tunnel(stream, origin).await;
+        let tunnel = tunnel.map_err(|error| ConnectError::Proxy(origin.host.clone(), error))?;
+        self.secure(tunnel, origin).await
+    }
+
+    /// A connection to the first address that answers.
+    async fn dial(&self, origin: &Origin) -> Result<TcpStream, ConnectError> {
         let addresses = self.addresses(origin).await?;
         // One address that swallows everything must not use up the time of the others.
         let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
@@ -104,7 +175,7 @@ impl Connector {
                 Ok(stream) => {
                     // Small writes must not wait for each other; where it cannot be set, they just do.
                     let _ = stream.set_nodelay(true);
-                    return self.secure(stream, origin).await;
+                    return Ok(stream);
                 }
                 Err(error) => failed = Some(ConnectError::Connect(address, error)),
             }
@@ -140,42 +211,12 @@ impl Connector {
         let wrong = |error| ConnectError::Tls(origin.host.clone(), error);
         let name = ServerName::try_from(origin.host.clone())
             .map_err(|error| wrong(io::Error::other(error)))?;
-        let stream = TlsConnector::from(Arc::clone(&self.tls))
+        let stream = TlsConnector::from(Arc::clone(self.tls.config()))
             .connect(name, stream)
             .await
             .map_err(wrong)?;
         Ok(Connection::Tls(Box::new(stream)))
     }
-}
-
-/// TLS as a client: the system's certificate authorities, and those of `extra` in PEM.
-///
-/// # Errors
-/// What is wrong with `extra`.
-pub fn client_tls(extra: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
-    let mut roots = RootCertStore::empty();
-    // Machines without certificates still talk in plain text; TLS then fails with a clear error when it is used.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(pem) = extra {
-        if CertificateDer::pem_slice_iter(pem).next().is_none() {
-            return Err("the file holds no certificate in PEM".to_owned());
-        }
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| format!("not a PEM certificate: {error}"))?;
-            roots
-                .add(certificate)
-                .map_err(|error| format!("not a usable certificate authority: {error}"))?;
-        }
-    }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 impl AsyncRead for Connection {

@@ -12,22 +12,22 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Only neighbours on the same link answer there; clouds put machine credentials there.
-    #[error("link-local addresses are never called (cloud metadata lives there)")]
+    #[error("link-local, always refused (cloud metadata lives there)")]
     LinkLocal,
     /// A known address of a cloud's metadata service.
-    #[error("metadata addresses are never called")]
+    #[error("a metadata service, always refused")]
     Metadata,
     /// Many machines at once.
-    #[error("multicast and broadcast addresses are never called")]
+    #[error("multicast or broadcast, always refused")]
     Multicast,
     /// No machine at all.
-    #[error("the unspecified address is never called")]
+    #[error("the unspecified address, always refused")]
     Unspecified,
     /// The operator has closed this network.
-    #[error("{0} is in {1}, which `egress.deny` lists")]
+    #[error("{0} is in {1} of `egress.deny`")]
     Denied(IpAddr, IpNet),
     /// The operator has opened others only.
-    #[error("{0} is in no network that `egress.allow` lists")]
+    #[error("{0} is in no network of `egress.allow`")]
     NotAllowed(IpAddr),
 }
 
@@ -42,6 +42,14 @@ pub struct Networks {
 }
 
 impl Networks {
+    /// Judges a host that is an address, in whatever notation; nothing is known here about where names lead.
+    ///
+    /// # Errors
+    /// [`Refused`] with the rule.
+    pub fn judge_literal(&self, host: &str) -> Result<(), Refused> {
+        literal(host).map_or(Ok(()), |address| self.judge(address))
+    }
+
     /// Judges an address that a rule file's hook would be called at.
     ///
     /// # Errors
@@ -61,6 +69,17 @@ impl Networks {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The address that a host spells out, in whatever notation: `127.1` and `0x7f000001` are addresses too.
+fn literal(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.parse() {
+        return Some(address);
+    }
+    match url::Host::parse(host) {
+        Ok(url::Host::Ipv4(address)) => Some(address.into()),
+        _ => None,
     }
 }
 
@@ -204,6 +223,22 @@ mod tests {
         ] {
             assert_eq!(own.judge(at(bad)), expected, "{bad}");
         }
+    }
+
+    #[test]
+    fn addresses_are_seen_in_every_notation() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+        ] {
+            assert_eq!(literal(host), Some(IpAddr::from([127, 0, 0, 1])), "{host}");
+        }
+        assert_eq!(literal("::1"), Some(IpAddr::from(Ipv6Addr::LOCALHOST)));
+        assert_eq!(literal("example.org"), None);
+        assert_eq!(literal("1.example"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod arrival;
 pub mod body;
+pub mod client_tls;
 pub mod clock;
 pub mod connect;
 pub mod early;
@@ -13,6 +14,7 @@ pub mod paced;
 pub mod peeked;
 pub mod pool;
 pub mod proof;
+pub mod proxy;
 pub mod rewritten;
 pub mod spool;
 pub mod tempo;

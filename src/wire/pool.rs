@@ -30,12 +30,14 @@ use tokio::time::Instant;
 use crate::model::origin::Origin;
 use crate::wire::body::Outgoing;
 use crate::wire::body::Progress;
+use crate::wire::client_tls;
 use crate::wire::clock::Clock;
 use crate::wire::connect::ConnectError;
 use crate::wire::connect::Connector;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Pace;
 use crate::wire::paced::Paced;
+use crate::wire::proxy::Forwarding;
 use crate::wire::tempo::Late;
 
 /// How connections are kept, and how long an answer may take.
@@ -74,6 +76,8 @@ pub struct Pool {
     origin: Origin,
     connector: Connector,
     settings: Settings,
+    /// How requests are addressed, where a proxy passes them on.
+    forwarding: Option<Box<Forwarding>>,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -104,7 +108,7 @@ pub enum SendError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection was lost after the request was sent, at least in part. The server may have acted.
-    #[error("the connection was lost before an answer came: {0}")]
+    #[error("the connection was lost before an answer came: {why}", why = lost(.0))]
     Lost(hyper::Error),
     /// A new connection was closed by the server before anything was sent.
     #[error("the server closed the connection at once: {0}")]
@@ -131,8 +135,9 @@ impl SendError {
 impl Pool {
     /// No connections yet.
     #[must_use]
-    pub const fn new(origin: Origin, connector: Connector, settings: Settings) -> Self {
+    pub fn new(origin: Origin, connector: Connector, settings: Settings) -> Self {
         Self {
+            forwarding: connector.forwarding(&origin).map(Box::new),
             origin,
             connector,
             settings,
@@ -144,6 +149,12 @@ impl Pool {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What makes its connections.
+    #[must_use]
+    pub const fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// The server.
@@ -166,6 +177,9 @@ impl Pool {
         mut request: Box<Request<Outgoing>>,
         within: Duration,
     ) -> Result<Exchange, SendError> {
+        if let Some(forwarding) = &self.forwarding {
+            forwarding.address(&mut request);
+        }
         let progress = watch(&mut request);
         let began = Instant::now();
         let repeatable = is_repeatable(&request);
@@ -342,6 +356,11 @@ fn watch(request: &mut Request<Outgoing>) -> Option<Arc<Progress>> {
     let (body, progress) = std::mem::take(request.body_mut()).watched();
     *request.body_mut() = body;
     progress
+}
+
+/// Why a connection was lost.
+fn lost(error: &hyper::Error) -> String {
+    client_tls::explain_later(error).unwrap_or_else(|| error.to_string())
 }
 
 fn failure(error: hyper::Error) -> SendError {

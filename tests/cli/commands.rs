@@ -283,6 +283,39 @@ fn check_says_everything_that_is_wrong_in_all_files() {
 }
 
 #[test]
+fn check_names_hooks_that_egress_refuses() {
+    let folder = contact("http://0xa9fea9fe", "");
+    folder.write("formgate.toml", "[egress]\ndeny = ['127.0.0.0/8', '::1']\n");
+    let ran = folder.run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in [
+        "`0xa9fea9fe` may not be called; egress: link-local, always refused",
+        "said at rules/contact.toml:",
+    ] {
+        assert!(ran.stderr.contains(part), "{part} in\n{}", ran.stderr);
+    }
+    assert!(ran.stdout.contains("2 warnings"), "{}", ran.stdout);
+
+    // Where a name leads must be asked.
+    let hook = "[[hook]]\non = \"submit\"\nname = \"lost\"\nurl = \"http://nobody.invalid/\"\n";
+    let folder = contact("http://localhost:9", hook);
+    folder.write("formgate.toml", "[egress]\ndeny = ['127.0.0.0/8', '::1']\n");
+    let ran = folder.run(&["check"]);
+    assert!(ran.stdout.contains("nothing is wrong"), "{}", ran.stdout);
+    let ran = folder.run(&["check", "--online"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in [
+        "`localhost` may not be called; egress: ",
+        "of `egress.deny`",
+        "hook `lost`: ",
+        "nobody.invalid",
+    ] {
+        assert!(ran.stderr.contains(part), "{part} in\n{}", ran.stderr);
+    }
+    assert!(ran.stdout.contains("3 warnings"), "{}", ran.stdout);
+}
+
+#[test]
 fn check_takes_a_folder() {
     let folder = contact(NOBODY, "");
     folder.write("elsewhere/x.toml", "[form]\nsubmit = \"POST /x\"\n");

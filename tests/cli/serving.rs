@@ -429,6 +429,35 @@ fn a_certificate_is_read_again_and_a_bad_one_is_not_taken() {
 }
 
 #[test]
+fn an_authority_is_read_again_and_a_bad_one_is_not_taken() {
+    let folder = Folder::new();
+    let authority = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]);
+        made.expect("a certificate").cert.pem()
+    };
+    folder.write("ca.pem", &authority("one"));
+    folder.write("formgate.toml", "[egress]\nca = 'file:ca.pem'\n");
+    folder.write("rules/x.toml", &form("/x", "one"));
+    let serving = Serving::begin(&folder, &[], &[]);
+    folder.write("ca.pem", "nonsense");
+    serving.wait_for_log("what `egress.ca` names stays as it was: there is no certificate in PEM");
+    folder.write("rules/x.toml", &form("/x", "two"));
+    serving.wait_for("/x", "two");
+    folder.write("ca.pem", &authority("three"));
+    let complained = serving.log().matches("stays as it was").count();
+    folder.write("rules/x.toml", &form("/x", "three"));
+    serving.wait_for("/x", "three");
+    assert_eq!(serving.log().matches("stays as it was").count(), complained);
+
+    folder.write("ca.pem", "nonsense");
+    let ran = folder.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    for part in ["`egress.ca`: there is no certificate", "formgate.toml:2"] {
+        assert!(ran.stderr.contains(part), "{part} in\n{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_log_for_machines_has_nothing_else_in_it() {
     let folder = Folder::new();
     folder.write("formgate.toml", "[telemetry]\nlog = 'json'\n");

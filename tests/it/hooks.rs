@@ -455,17 +455,17 @@ async fn hooks_are_called_only_where_the_operator_allows_it() {
         (
             Some(nets(&["10.0.0.0/8"])),
             vec![],
-            Some("127.0.0.1 is in no network that `egress.allow` lists"),
+            Some("127.0.0.1 is in no network of `egress.allow`"),
         ),
         (
             None,
             nets(&here),
-            Some("127.0.0.1 is in 127.0.0.0/8, which `egress.deny` lists"),
+            Some("127.0.0.1 is in 127.0.0.0/8 of `egress.deny`"),
         ),
         (
             Some(nets(&here)),
             nets(&["127.0.0.1/32"]),
-            Some("127.0.0.1/32, which `egress.deny` lists"),
+            Some("127.0.0.1/32 of `egress.deny`"),
         ),
     ] {
         let site = site()

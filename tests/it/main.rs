@@ -12,6 +12,7 @@ mod crowd;
 mod crowding;
 mod drain;
 mod early;
+mod egress;
 mod evasions;
 mod fields;
 mod flash;

@@ -10,29 +10,22 @@ use std::time::Duration;
 
 use formgate::gateway::tls::Files;
 use formgate::gateway::tls::Tls;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::IsCa;
-use rcgen::KeyPair;
 use rustls::ClientConfig;
-use rustls::RootCertStore;
-use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::App;
 use crate::support::Site;
+use crate::support::authority::Authority;
+use crate::support::authority::Certificate;
+use crate::support::authority::Front;
+use crate::support::authority::Speaks;
 use crate::support::h2c;
 use crate::support::h2c::request;
 use crate::support::peer::Peer;
@@ -51,73 +44,37 @@ url = "HOOK/check"
 
 const NAME: &str = "forms.example.org";
 
-/// An authority that makes certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// Writes a certificate for a name into a folder.
+fn write(authority: &Authority, folder: &Path, name: &str) -> Files {
+    let (cert, key) = authority.certificate(name);
+    let files = Files {
+        cert: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+    };
+    fs::write(&files.cert, cert).expect("a folder");
+    fs::write(&files.key, key).expect("a folder");
+    files
+}
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("random numbers");
-        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for a name, and its key, in PEM.
-    fn certificate(&self, name: &str) -> (String, String) {
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        let key = KeyPair::generate().expect("random numbers");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    }
-
-    /// Writes a certificate for a name into a folder.
-    fn write(&self, folder: &Path, name: &str) -> Files {
-        let (cert, key) = self.certificate(name);
-        let files = Files {
-            cert: folder.join("cert.pem"),
-            key: folder.join("key.pem"),
-        };
-        fs::write(&files.cert, cert).expect("a folder");
-        fs::write(&files.key, key).expect("a folder");
-        files
-    }
-
-    /// A client that believes this authority alone, and offers these protocols.
-    fn client(&self, protocols: &[&str]) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        let der = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate");
-        roots.add(der).expect("an authority");
-        let mut config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect();
-        TlsConnector::from(Arc::new(config))
-    }
-
-    async fn connect(
-        &self,
-        address: SocketAddr,
-        protocols: &[&str],
-    ) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from(NAME).expect("a name");
-        within(
-            "the handshake",
-            self.client(protocols).connect(name, stream),
-        )
-        .await
-    }
+/// Connects as a client that believes this authority alone, and offers these protocols.
+async fn connect(
+    authority: &Authority,
+    address: SocketAddr,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+    config.alpn_protocols = protocols.collect();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(NAME).expect("a name");
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    within("the handshake", connecting).await
 }
 
 fn secure(folder: &Path, authority: &Authority) -> Site {
-    let tls = Tls::load(authority.write(folder, NAME)).expect("good files");
+    let tls = Tls::load(write(authority, folder, NAME)).expect("good files");
     site().rules("contact", CONTACT).tls(tls)
 }
 
@@ -143,7 +100,9 @@ async fn the_version_of_http_is_agreed_on() {
         (&["http/1.1"], Some(b"http/1.1")),
         (&[], None),
     ] {
-        let mut stream = authority.connect(app.address, offered).await.expect("TLS");
+        let mut stream = connect(&authority, app.address, offered)
+            .await
+            .expect("TLS");
         assert_eq!(stream.get_ref().1.alpn_protocol(), taken);
         if taken == Some(b"h2") {
             let mut client = h2c::speak(stream, &h2::client::Builder::new()).await;
@@ -169,12 +128,14 @@ async fn forms_are_asked_about_over_both() {
     let authority = Authority::new();
     let app = secure(folder.path(), &authority).start().await;
     app.hooks.reply(&json!({"msg": "no", "msg_type": "error"}));
-    let stream = authority.connect(app.address, &["h2"]).await.expect("TLS");
+    let stream = connect(&authority, app.address, &["h2"])
+        .await
+        .expect("TLS");
     let mut client = h2c::speak(stream, &h2::client::Builder::new()).await;
     let form =
         request("POST", "/contact").header("content-type", "application/x-www-form-urlencoded");
     assert_eq!(client.ask_with(form, "a=b").await.status, 422);
-    let mut stream = authority.connect(app.address, &[]).await.expect("TLS");
+    let mut stream = connect(&authority, app.address, &[]).await.expect("TLS");
     let form = app
         .post("/contact")
         .form("a=b")
@@ -191,7 +152,7 @@ async fn large_bodies_pass_both_ways() {
     let app = secure(folder.path(), &authority).start().await;
     let large = "x".repeat(8 << 20);
     app.backend.always(Script::page(200, &large));
-    let stream = authority.connect(app.address, &[]).await.expect("TLS");
+    let stream = connect(&authority, app.address, &[]).await.expect("TLS");
     let (mut reading, mut writing) = tokio::io::split(stream);
     let head = format!(
         "PUT /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -239,8 +200,7 @@ async fn who_does_not_speak_tls_or_nothing_at_all_is_closed() {
     half.rest().await;
     // After the handshake, too, whatever was agreed on.
     for protocol in ["h2", "http/1.1"] {
-        let mut stream = authority
-            .connect(app.address, &[protocol])
+        let mut stream = connect(&authority, app.address, &[protocol])
             .await
             .expect("TLS");
         let mut all = Vec::new();
@@ -254,19 +214,19 @@ async fn who_does_not_speak_tls_or_nothing_at_all_is_closed() {
 async fn a_new_certificate_is_put_in_force_and_a_bad_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second) = (Authority::new(), Authority::new());
-    let tls = Arc::new(Tls::load(first.write(folder.path(), NAME)).expect("good files"));
+    let tls = Arc::new(Tls::load(write(&first, folder.path(), NAME)).expect("good files"));
     let app = site()
         .rules("contact", CONTACT)
         .shared_tls(&tls)
         .start()
         .await;
-    let mut before = first.connect(app.address, &[]).await.expect("TLS");
-    assert!(second.connect(app.address, &[]).await.is_err());
+    let mut before = connect(&first, app.address, &[]).await.expect("TLS");
+    assert!(connect(&second, app.address, &[]).await.is_err());
 
-    second.write(folder.path(), NAME);
+    write(&second, folder.path(), NAME);
     tls.reload().expect("good files");
-    let mut after = second.connect(app.address, &[]).await.expect("TLS");
-    assert!(first.connect(app.address, &[]).await.is_err());
+    let mut after = connect(&second, app.address, &[]).await.expect("TLS");
+    assert!(connect(&first, app.address, &[]).await.is_err());
     for stream in [&mut before, &mut after] {
         assert!(ask(stream, CLOSING).await.starts_with("HTTP/1.1 200 "));
     }
@@ -279,7 +239,7 @@ async fn a_new_certificate_is_put_in_force_and_a_bad_one_is_not() {
         ("key.pem", "nonsense"),
         ("key.pem", ""),
     ] {
-        second.write(folder.path(), NAME);
+        write(&second, folder.path(), NAME);
         let path: PathBuf = folder.path().join(file);
         fs::write(&path, text).expect("a folder");
         let why = tls.reload().expect_err("bad files");
@@ -287,34 +247,18 @@ async fn a_new_certificate_is_put_in_force_and_a_bad_one_is_not() {
         fs::remove_file(&path).expect("a file");
         assert!(tls.reload().expect_err("no file").contains(file));
     }
-    let mut still = second.connect(app.address, &[]).await.expect("TLS");
+    let mut still = connect(&second, app.address, &[]).await.expect("TLS");
     assert!(ask(&mut still, CLOSING).await.starts_with("HTTP/1.1 200 "));
 }
 
 /// Speaks TLS in front of a plain server.
-async fn in_front_of(server: SocketAddr, certificate: (String, String)) -> SocketAddr {
-    let (cert, key) = certificate;
-    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key);
-    let acceptor = TlsAcceptor::from(Arc::new(config.expect("a certificate and its key")));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut outside = acceptor.accept(stream).await.ok()?;
-                let mut inside = TcpStream::connect(server).await.ok()?;
-                tokio::io::copy_bidirectional(&mut outside, &mut inside)
-                    .await
-                    .ok()
-            });
-        }
-    });
-    address
+async fn in_front_of(server: SocketAddr, certificate: Certificate) -> SocketAddr {
+    let speaks = Speaks {
+        certificate,
+        wants: None,
+        versions: rustls::ALL_VERSIONS,
+    };
+    Front::start(server, speaks).await.address
 }
 
 /// A gateway whose form has a backend at this URL, believing this authority.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "not every test needs every word")]
 
+pub(crate) mod authority;
 pub(crate) mod client;
 pub(crate) mod h2c;
 pub(crate) mod log;
