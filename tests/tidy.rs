@@ -22,7 +22,7 @@ const BANDS: [(&str, &[&str]); 9] = [
 
 /// Dependencies that shape whatever they touch, and the modules that may name them. `main` is `src/main.rs`; `cli` is
 /// among the owners of HTTP because the demo's site and responder are servers of their own.
-const OWNERS: [(&str, &[&str]); 30] = [
+const OWNERS: [(&str, &[&str]); 32] = [
     ("annotate_snippets", &["source"]),
     ("anstream", &["cli"]),
     ("anyhow", &["cli"]),
@@ -38,6 +38,7 @@ const OWNERS: [(&str, &[&str]); 30] = [
     ("hyper_util", &["cli", "gateway", "wire"]),
     ("jsonpath_rust", &["rules"]),
     ("jsonwebtoken", &["codec"]),
+    ("listenfd", &["cli"]),
     ("lol_html", &["page"]),
     ("memchr", &["codec", "gateway"]),
     ("mimalloc", &["main"]),
@@ -46,6 +47,7 @@ const OWNERS: [(&str, &[&str]); 30] = [
     ("regex", &["rules"]),
     ("rustls", &["gateway", "main", "source", "wire"]),
     ("rustls_native_certs", &["wire"]),
+    ("sd_notify", &["cli"]),
     ("socket2", &["gateway"]),
     ("tokio_rustls", &["gateway", "wire"]),
     ("toml", &["source"]),

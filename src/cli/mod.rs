@@ -12,6 +12,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod logging;
+pub mod manager;
 pub mod out;
 pub mod read;
 pub mod schema;

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::anyhow;
@@ -18,6 +19,8 @@ use crate::cli::args;
 use crate::cli::args::Args;
 use crate::cli::check;
 use crate::cli::logging;
+use crate::cli::manager::Handed;
+use crate::cli::manager::Manager;
 use crate::cli::out;
 use crate::cli::read;
 use crate::cli::read::Work;
@@ -29,17 +32,22 @@ use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
 use crate::rules::book::Loaded;
 
+/// What may be left to do when `limits.drain` is over, and the process still ends by itself.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Serves until told to stop.
 ///
 /// # Errors
 /// What keeps it from serving.
 pub fn run(args: &Args, serve: &args::Serve) -> anyhow::Result<ExitCode> {
+    // First of all: it changes the environment, which only a process of one thread may do.
+    let handed = Handed::take()?;
     let Some(work) = read::work(args, &serve.flags()) else {
         return Ok(ExitCode::from(1));
     };
     logging::begin(&work.config).map_err(|why| anyhow!(why))?;
     let runtime = runtime().context("the runtime could not start")?;
-    let code = runtime.block_on(go(work, args.json));
+    let code = runtime.block_on(go(work, handed, args.json));
     // What was given up on must not hold the process.
     runtime.shutdown_background();
     code
@@ -56,7 +64,7 @@ fn runtime() -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn go(work: Work, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCode> {
     let Work { config, loaded } = work;
     let tls = config
         .tls
@@ -69,21 +77,27 @@ async fn go(work: Work, as_json: bool) -> anyhow::Result<ExitCode> {
     let key = config.proof_key().map_err(|why| anyhow!(why))?;
     let verifier = config.verifier().map_err(|why| anyhow!(why))?;
     let mut signals = Signals::new()?;
-    let listener = Listener::bind(config.listen, tls.clone(), config.limits.clone()).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let manager = Manager::of_environment();
+    let sockets = handed.public.len();
+    let listener = listen(handed, &config, tls.clone()).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.address()?);
     // Watched before it is said that it serves, so that no change after that is missed.
     let keeper = Keeper::begin(&config, loaded.files.clone(), tls);
-    announce(&address, &config, &loaded, as_json);
+    announce(&address, sockets, &config, &loaded, as_json);
+    let status = check::summary(&loaded.book);
     let gate = Gate::new(settings, key, verifier, loaded.book);
     let stop = Stop::default();
     let mut serving = tokio::spawn(listener.run(Arc::clone(&gate), stop.clone()));
+    manager.ready(&status);
+    manager.watch();
     tokio::select! {
         done = &mut serving => { done.context("the listener failed")?; }
-        () = attend(keeper, &gate, &mut signals) => {}
+        () = attend(keeper, &gate, &manager, &mut signals) => {}
     }
     stop.now();
+    let within = config.limits.drain + LAST_WORDS;
+    manager.stopping("finishing what is under way", within);
     out::error("formgate: finishing what is under way; a second signal ends at once");
     let all = tokio::select! {
         done = serving => done.context("the listener failed")?,
@@ -127,8 +141,26 @@ impl Signals {
     }
 }
 
+/// Listens on the sockets that were handed over, else where the configuration says.
+async fn listen(
+    handed: Handed,
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+) -> anyhow::Result<Listener> {
+    let limits = config.limits.clone();
+    if handed.admin.is_some() {
+        tracing::warn!(target: "formgate::gateway", "nothing is served on the socket `admin` that was handed over");
+    }
+    if handed.public.is_empty() {
+        let bound = Listener::bind(config.listen, tls, limits).await;
+        return bound.with_context(|| format!("cannot listen on {}", config.listen));
+    }
+    let taken = Listener::on(handed.public, tls, limits);
+    taken.context("cannot listen on what the service manager handed over")
+}
+
 /// Reloads when something changes, until the process is told to end.
-async fn attend(mut keeper: Keeper, gate: &Arc<Gate>, signals: &mut Signals) {
+async fn attend(mut keeper: Keeper, gate: &Arc<Gate>, manager: &Manager, signals: &mut Signals) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
@@ -136,12 +168,14 @@ async fn attend(mut keeper: Keeper, gate: &Arc<Gate>, signals: &mut Signals) {
             _ = signals.hangup.recv() => {}
             () = keeper.changed() => {}
         }
-        keeper.reload(gate).await;
+        manager.reloading();
+        let status = keeper.reload(gate).await;
+        manager.ready(&status);
     }
 }
 
 /// Says where it listens and what it loaded.
-fn announce(address: &str, config: &Config, loaded: &Loaded, as_json: bool) {
+fn announce(address: &str, sockets: usize, config: &Config, loaded: &Loaded, as_json: bool) {
     let book = &loaded.book;
     if as_json {
         let forms: Vec<_> = book
@@ -152,12 +186,16 @@ fn announce(address: &str, config: &Config, loaded: &Loaded, as_json: bool) {
         out::json(&json!({
             "listening": address, "backend": config.backend.to_string(), "rules": config.rules.display().to_string(),
             "forms": forms, "hooks": book.hooks().len(), "discovers": book.discovered().is_some(),
-            "warnings": loaded.warnings.len(),
+            "warnings": loaded.warnings.len(), "handed_over": sockets,
         }));
     } else {
         let version = env!("CARGO_PKG_VERSION");
+        let whose = match sockets {
+            0 => "",
+            _ => ", as handed over,",
+        };
         out::line(&format!(
-            "formgate {version} listens on {address} in front of {}",
+            "formgate {version} listens on {address}{whose} in front of {}",
             config.backend
         ));
         out::line(&format!(

@@ -14,6 +14,7 @@ use notify::Watcher;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::cli::check;
 use crate::cli::logging;
 use crate::cli::read;
 use crate::config::Config;
@@ -63,8 +64,8 @@ impl Keeper {
         }
     }
 
-    /// Reads everything again and puts what is good in force.
-    pub async fn reload(&mut self, gate: &Arc<Gate>) {
+    /// Reads everything again and puts what is good in force. Says in a line what is in force now.
+    pub async fn reload(&mut self, gate: &Arc<Gate>) -> String {
         // Before reading: what changes from here on is noticed, and a folder that was replaced is watched anew.
         self.watch_again();
         let written = self.written();
@@ -87,7 +88,8 @@ impl Keeper {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
-                return;
+                return "the rule files could not be read; those from before are in force"
+                    .to_owned();
             }
         };
         if files != self.files {
@@ -106,14 +108,20 @@ impl Keeper {
                 tracing::error!(target: "formgate::reload",
                     "`{}` has no rule files any more; those in force stay until there are some, or the next start",
                     self.config.rules.display());
+                "the rule files are gone; those from before are in force".to_owned()
             }
             Ok(loaded) => {
                 logging::complaints(&loaded.warnings, &self.config);
                 let forms = loaded.book.forms().len();
+                let summary = check::summary(&loaded.book);
                 gate.replace(loaded.book);
                 tracing::info!(target: "formgate::reload", forms, "the rule files were read again");
+                summary
             }
-            Err(complaints) => self.refuse(&complaints),
+            Err(complaints) => {
+                let errors = self.refuse(&complaints);
+                format!("{errors} errors in the rule files; those from before are in force")
+            }
         }
     }
 
@@ -123,13 +131,14 @@ impl Keeper {
         file.metadata().ok()?.modified().ok()
     }
 
-    fn refuse(&self, complaints: &[Complaint]) {
+    fn refuse(&self, complaints: &[Complaint]) -> usize {
         logging::complaints(complaints, &self.config);
         let errors = complaints
             .iter()
             .filter(|complaint| complaint.is_error())
             .count();
         tracing::error!(target: "formgate::reload", errors, "the rule files stay as they were");
+        errors
     }
 
     fn watch_again(&mut self) {
