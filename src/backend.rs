@@ -2,6 +2,7 @@
 //! as a decided submission – and taking its answers; what an answer means is left to `flow`.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use http::request::Parts;
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
+use crate::metrics::label::Shelf;
+use crate::metrics::meters::BackendMeter;
+use crate::metrics::word::Broke;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
@@ -28,6 +32,7 @@ use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
 use crate::wire::peeked::Looked;
 use crate::wire::peeked::Peeked;
+use crate::wire::pool::Exchange;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Received;
 use crate::wire::pool::SendError;
@@ -41,8 +46,15 @@ pub const SMALL: u64 = 64 << 10;
 /// The backends of all forms.
 #[derive(Debug)]
 pub struct Backends {
-    default: Arc<Pool>,
-    others: HashMap<Origin, Arc<Pool>>,
+    default: Backend,
+    others: HashMap<Origin, Backend>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    pool: Arc<Pool>,
+    meter: Arc<BackendMeter>,
 }
 
 /// Why a backend gave no whole answer.
@@ -105,39 +117,42 @@ impl Backends {
     pub fn prepare(
         book: &Book,
         default: &Origin,
-        connector: &Connector,
-        settings: &Settings,
+        (connector, settings): (&Connector, &Settings),
+        meters: &Shelf<BackendMeter>,
         before: Option<&Self>,
     ) -> Self {
+        let forms = book.forms().iter().chain(book.discovered());
+        let named = forms.filter_map(|form| form.backend.as_ref());
+        // The gateway's own comes first, and so has a label whatever the number of the others.
+        let mut all = vec![default];
+        let mut seen = HashSet::new();
+        all.extend(named.filter(|origin| *origin != default && seen.insert(*origin)));
+        let labels = all.iter().map(|origin| [origin.to_string(), String::new()]);
+        let meters = meters.adopt(labels);
         let known = |origin: &Origin| {
             let found = before.and_then(|before| before.find(origin));
-            found.filter(|pool| pool.connector() == connector).cloned()
+            found.filter(|known| known.pool.connector() == connector)
         };
         let pool = |origin: &Origin| {
-            known(origin).unwrap_or_else(|| {
-                Arc::new(Pool::new(
-                    origin.clone(),
-                    connector.clone(),
-                    settings.clone(),
-                ))
-            })
+            let new = || Pool::new(origin.clone(), connector.clone(), settings.clone());
+            known(origin).map_or_else(|| Arc::new(new()), |known| Arc::clone(&known.pool))
         };
-        let mut others = HashMap::new();
-        for origin in book
-            .forms()
-            .iter()
-            .chain(book.discovered())
-            .filter_map(|form| form.backend.as_ref())
-        {
-            others.entry(origin.clone()).or_insert_with(|| pool(origin));
-        }
+        let backend = |(origin, meter): (&&Origin, Arc<BackendMeter>)| {
+            let pool = pool(origin);
+            Backend { pool, meter }
+        };
+        let mut ready = all.iter().zip(meters).map(backend);
+        let first = ready.next();
+        let others = ready.map(|backend| (backend.origin().clone(), backend));
+        let others = others.collect();
         Self {
-            default: pool(default),
+            // There is always one; were there none, nothing would be counted.
+            default: first.unwrap_or_else(|| backend((&default, Arc::default()))),
             others,
         }
     }
 
-    fn find(&self, origin: &Origin) -> Option<&Arc<Pool>> {
+    fn find(&self, origin: &Origin) -> Option<&Backend> {
         if self.default.origin() == origin {
             Some(&self.default)
         } else {
@@ -147,10 +162,65 @@ impl Backends {
 
     /// The backend of a form; the gateway's where the form has none of its own.
     #[must_use]
-    pub fn of(&self, origin: Option<&Origin>) -> &Arc<Pool> {
+    pub fn of(&self, origin: Option<&Origin>) -> &Backend {
         origin
             .and_then(|origin| self.others.get(origin))
             .unwrap_or(&self.default)
+    }
+}
+
+impl Backend {
+    /// The server.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        self.pool.origin()
+    }
+
+    /// How long it may take to begin an answer.
+    fn response(&self) -> Duration {
+        self.pool.settings().response
+    }
+
+    /// Counts an answer that has begun, or that there is none.
+    fn begun(&self, sent: Result<Exchange, SendError>) -> Result<Response<Received>, SendError> {
+        match sent {
+            Ok(exchange) => {
+                self.meter.seconds.observe(exchange.waited);
+                let class = usize::from(exchange.response.status().as_u16() / 100);
+                if let Some(answers) = self.meter.answers.get(class.wrapping_sub(1)) {
+                    answers.inc();
+                }
+                Ok(exchange.response)
+            }
+            Err(error) => {
+                let broke = match &error {
+                    SendError::Connect(_) => Broke::Connect,
+                    SendError::Unsent(_) => Broke::Unsent,
+                    SendError::Lost(_) => Broke::Lost,
+                    SendError::TimedOut(_) => Broke::TimedOut,
+                    SendError::Upload(_) | SendError::Stalled(_) => Broke::Upload,
+                };
+                self.broke(broke);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an answer; counts one that is not whole.
+    async fn settle(&self, response: Response<Received>) -> Result<BackendAnswer, BackendError> {
+        let settled = settle(response).await;
+        match &settled {
+            Err(BackendError::Half(..)) => self.broke(Broke::Half),
+            Err(BackendError::BothLengths(_) | BackendError::Switched) => {
+                self.broke(Broke::Malformed);
+            }
+            Ok(_) | Err(BackendError::Send(_)) => {}
+        }
+        settled
+    }
+
+    fn broke(&self, broke: Broke) {
+        self.meter.failures[broke as usize].inc();
     }
 }
 
@@ -159,21 +229,20 @@ impl Backends {
 /// # Errors
 /// [`BackendError`].
 pub async fn pass(
-    pool: &Arc<Pool>,
+    backend: &Backend,
     arrival: Box<Arrival>,
     tempo: Tempo,
 ) -> Result<Response<Outgoing>, BackendError> {
     let is_upgrade = arrival.upgrade.is_some();
-    let mut response = pool
-        .send(passed(*arrival, tempo), pool.settings().response)
-        .await?
-        .response;
+    let request = passed(*arrival, tempo);
+    let sent = backend.pool.send(request, backend.response()).await;
+    let mut response = backend.begun(sent)?;
     if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let tunnel = Tunnel(hyper::upgrade::on(&mut response));
         response.extensions_mut().insert(tunnel);
         return Ok(response.map(|_| Outgoing::Empty));
     }
-    Ok(settle(response).await?.into())
+    Ok(backend.settle(response).await?.into())
 }
 
 /// The request that is passed through for an arrival.
@@ -221,10 +290,11 @@ fn passed(mut arrival: Arrival, tempo: Tempo) -> Box<Request<Outgoing>> {
 /// # Errors
 /// [`BackendError`], which knows whether the backend may have acted.
 pub async fn forward(
-    pool: &Arc<Pool>,
+    backend: &Backend,
     request: Box<Request<Outgoing>>,
 ) -> Result<BackendAnswer, BackendError> {
-    settle(pool.send(request, pool.settings().response).await?.response).await
+    let sent = backend.pool.send(request, backend.response()).await;
+    backend.settle(backend.begun(sent)?).await
 }
 
 /// Asks for a page on behalf of a person, whose head must come `within` this time.
@@ -232,11 +302,12 @@ pub async fn forward(
 /// # Errors
 /// [`BackendError`].
 pub async fn fetch(
-    pool: &Arc<Pool>,
+    backend: &Backend,
     request: Box<Request<Outgoing>>,
     within: Duration,
 ) -> Result<BackendAnswer, BackendError> {
-    settle(pool.send(request, within).await?.response).await
+    let sent = backend.pool.send(request, within).await;
+    backend.settle(backend.begun(sent)?).await
 }
 
 /// Sends a request of the gateway's own: the update of an accepted submission.
@@ -244,7 +315,7 @@ pub async fn fetch(
 /// # Errors
 /// [`SendError`].
 pub async fn send(
-    pool: &Arc<Pool>,
+    backend: &Backend,
     method: Method,
     path: Uri,
     headers: http::HeaderMap,
@@ -254,7 +325,8 @@ pub async fn send(
     *request.method_mut() = method;
     *request.uri_mut() = path;
     *request.headers_mut() = headers;
-    let response = pool.send(request, pool.settings().response).await?.response;
+    let sent = backend.pool.send(request, backend.response()).await;
+    let response = backend.begun(sent)?;
     let status = response.status();
     // Read, so that the connection can be used again; what it says is of no interest.
     drop(

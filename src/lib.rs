@@ -5,6 +5,10 @@
 /// Event, doc, reply, decision, job; the gateway's own words.
 pub mod model;
 
+// -- measures: what is counted on the way
+/// Counters, gauges and histograms, and giving them out.
+pub mod metrics;
+
 // -- text: what people write, with places kept
 /// TOML files and the complaints that point into them.
 pub mod source;
@@ -37,6 +41,9 @@ pub mod flow;
 // -- faces: who may talk to us
 /// The listener.
 pub mod gateway;
+
+/// Probes and numbers, on a listener of their own.
+pub mod admin;
 
 // -- assembly
 /// Every key of the configuration.

@@ -27,6 +27,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::trial;
 use crate::flow::trial::Trial;
 use crate::flow::trial::Tried;
+use crate::metrics::register::Metrics;
 use crate::model::call::SubmitResult;
 use crate::model::doc::Jdoc;
 use crate::model::event::Event;
@@ -65,7 +66,7 @@ pub fn run(args: &Args, attempt: &args::Try) -> anyhow::Result<ExitCode> {
     let report = if attempt.live {
         let settings = work.config.settings().map_err(|why| anyhow!(why))?;
         let key = Arc::new(work.config.proof_key().map_err(|why| anyhow!(why))?);
-        let snapshot = Arc::new(Snapshot::new(book, &settings.reach, None));
+        let snapshot = Arc::new(Snapshot::new(book, &settings.reach, &Metrics::new(), None));
         let tasks = TaskTracker::new();
         let responders = Responders::Live {
             snapshot: &snapshot,

@@ -34,6 +34,7 @@ use crate::flow::Gate;
 use crate::gateway::serve::Listener;
 use crate::gateway::stop::Stop;
 use crate::hooks::sign::Signer;
+use crate::metrics::register::Metrics;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
 use crate::rules::book::Loaded;
@@ -92,7 +93,7 @@ async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
     let serving = server::serve(site, Arc::new(Site::new(origin, built_in::TOKEN)));
     let settings = config.settings().map_err(|why| anyhow!(why))?;
     let proof = config.proof_key().map_err(|why| anyhow!(why))?;
-    let gate = Gate::new(settings, proof, None, loaded.book);
+    let gate = Gate::new(settings, proof, None, loaded.book, Metrics::new());
     let stop = Stop::default();
     let mut gateway = tokio::spawn(listener.run(Arc::clone(&gate), stop.clone()));
     // Site and responder go on until the gateway has finished what is under way.

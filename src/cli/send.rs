@@ -207,7 +207,7 @@ impl<'a> Call<'a> {
         let key = config.proof_key().map_err(|why| anyhow!(why))?;
         let reach = settings.reach;
         let pool = Pool::new(self.rule.origin.clone(), reach.to_hooks, reach.hook_pool);
-        let target = Target::new(&self.rule, Arc::new(pool));
+        let target = Target::new(&self.rule, Arc::new(pool), Arc::default());
         let doc = match (self.event, self.form.load_doc) {
             (Event::Load, LoadDoc::Empty) => Doc::default(),
             _ => self.trial.doc().clone(),
@@ -269,6 +269,7 @@ impl<'a> Call<'a> {
     /// What the person would get if this hook were the only one.
     fn answer(&self, reading: &Reading, failed: bool, doc: &Doc) -> Said {
         let mut consulted = Consulted {
+            by_rule: false,
             decision: Decision::new(self.event),
             retry_after: None,
         };

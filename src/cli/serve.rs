@@ -1,6 +1,7 @@
 //! `formgate serve`. Owns starting, saying what was loaded, reloading and ending.
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +16,7 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
+use crate::admin::serve::Admin;
 use crate::cli::args;
 use crate::cli::args::Args;
 use crate::cli::check;
@@ -30,6 +32,8 @@ use crate::flow::Gate;
 use crate::gateway::serve::Listener;
 use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
+use crate::metrics::register::Metrics;
+use crate::metrics::word::Reloaded;
 use crate::rules::book::Loaded;
 
 /// What may be left to do when `limits.drain` is over, and the process still ends by itself.
@@ -82,12 +86,25 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let listener = listen(handed, &config, tls.clone()).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.address()?);
+    let admin = match config.admin {
+        Some(address) => {
+            let bound = Admin::bind(address).await;
+            Some(bound.with_context(|| format!("cannot listen on {address} ([admin])"))?)
+        }
+        None => None,
+    };
     // Watched before it is said that it serves, so that no change after that is missed.
     let keeper = Keeper::begin(&config, loaded.files.clone(), tls);
-    announce(&address, sockets, &config, &loaded, as_json);
+    let admin_address = admin.as_ref().map(Admin::address).transpose()?;
+    let where_to = (address.as_str(), admin_address);
+    announce(where_to, sockets, &config, &loaded, as_json);
     let status = check::summary(&loaded.book);
-    let gate = Gate::new(settings, key, verifier, loaded.book);
+    let metrics = Metrics::new();
+    metrics.reload(Reloaded::Rules).begin();
+    let gate = Gate::new(settings, key, verifier, loaded.book, Arc::clone(&metrics));
     let stop = Stop::default();
+    // The last to end: it says how the end goes.
+    let _admin = admin.map(|admin| tokio::spawn(admin.run(Arc::clone(&metrics))));
     let mut serving = tokio::spawn(listener.run(Arc::clone(&gate), stop.clone()));
     manager.ready(&status);
     manager.watch();
@@ -95,9 +112,23 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
         done = &mut serving => { done.context("the listener failed")?; }
         () = attend(keeper, &gate, &manager, &mut signals) => {}
     }
-    stop.now();
-    let within = config.limits.drain + LAST_WORDS;
+    metrics.draining.set(true);
+    let delay = config.limits.drain_delay;
+    let within = delay + config.limits.drain + LAST_WORDS;
     manager.stopping("finishing what is under way", within);
+    if !delay.is_zero() {
+        out::error(
+            "formgate: not ready any more; new connections are taken for limits.drain_delay",
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = signals.end() => {
+                out::error("formgate: ended at once");
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    stop.now();
     out::error("formgate: finishing what is under way; a second signal ends at once");
     let all = tokio::select! {
         done = serving => done.context("the listener failed")?,
@@ -175,7 +206,13 @@ async fn attend(mut keeper: Keeper, gate: &Arc<Gate>, manager: &Manager, signals
 }
 
 /// Says where it listens and what it loaded.
-fn announce(address: &str, sockets: usize, config: &Config, loaded: &Loaded, as_json: bool) {
+fn announce(
+    (address, admin): (&str, Option<SocketAddr>),
+    sockets: usize,
+    config: &Config,
+    loaded: &Loaded,
+    as_json: bool,
+) {
     let book = &loaded.book;
     if as_json {
         let forms: Vec<_> = book
@@ -184,7 +221,7 @@ fn announce(address: &str, sockets: usize, config: &Config, loaded: &Loaded, as_
             .map(|form| json!({"id": form.id, "file": form.place.to_string()}))
             .collect();
         out::json(&json!({
-            "listening": address, "backend": config.backend.to_string(), "rules": config.rules.display().to_string(),
+            "listening": address, "admin": admin.map(|admin| format!("http://{admin}")), "backend": config.backend.to_string(), "rules": config.rules.display().to_string(),
             "forms": forms, "hooks": book.hooks().len(), "discovers": book.discovered().is_some(),
             "warnings": loaded.warnings.len(), "handed_over": sockets,
         }));
@@ -198,6 +235,9 @@ fn announce(address: &str, sockets: usize, config: &Config, loaded: &Loaded, as_
             "formgate {version} listens on {address}{whose} in front of {}",
             config.backend
         ));
+        if let Some(admin) = admin {
+            out::line(&format!("probes and numbers: http://{admin}"));
+        }
         out::line(&format!(
             "{}: {}",
             config.rules.display(),

@@ -20,6 +20,7 @@ use crate::cli::read;
 use crate::config::Config;
 use crate::flow::Gate;
 use crate::gateway::tls::Tls;
+use crate::metrics::word::Reloaded;
 use crate::source::complaint::Complaint;
 
 /// Editors write a file in several steps; so long after the last one it is read.
@@ -74,9 +75,14 @@ impl Keeper {
             let file = self.config.file.as_deref().unwrap_or(Path::new(""));
             tracing::warn!(target: "formgate::reload", "{} has changed; it counts from the next start", file.display());
         }
-        if let Some(Err(why)) = self.tls.as_ref().map(|tls| tls.reload()) {
-            tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
+        let metrics = gate.metrics();
+        if let Some(read) = self.tls.as_ref().map(|tls| tls.reload()) {
+            metrics.reload(Reloaded::Certificate).note(read.is_ok());
+            if let Err(why) = read {
+                tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
+            }
         }
+        let rules = metrics.reload(Reloaded::Rules);
         let config = self.config.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut files = BTreeSet::new();
@@ -87,6 +93,7 @@ impl Keeper {
         let (loaded, files, reach) = match read.await {
             Ok(read) => read,
             Err(error) => {
+                rules.note(false);
                 tracing::error!(target: "formgate::reload", %error, "the rule files could not be read");
                 return "the rule files could not be read; those from before are in force"
                     .to_owned();
@@ -105,6 +112,7 @@ impl Keeper {
         match loaded {
             // What a deployment that deletes and then copies looks like in between; it must not turn every form off.
             Ok(loaded) if loaded.book.is_empty() && !gate.is_empty() => {
+                rules.note(false);
                 tracing::error!(target: "formgate::reload",
                     "`{}` has no rule files any more; those in force stay until there are some, or the next start",
                     self.config.rules.display());
@@ -115,10 +123,12 @@ impl Keeper {
                 let forms = loaded.book.forms().len();
                 let summary = check::summary(&loaded.book);
                 gate.replace(loaded.book);
+                rules.note(true);
                 tracing::info!(target: "formgate::reload", forms, "the rule files were read again");
                 summary
             }
             Err(complaints) => {
+                rules.note(false);
                 let errors = self.refuse(&complaints);
                 format!("{errors} errors in the rule files; those from before are in force")
             }

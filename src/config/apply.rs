@@ -2,6 +2,7 @@
 //! text came from is left to [`crate::config::sources`].
 
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::codec::jwt::Verifier;
 use crate::config::Config;
 use crate::config::Flags;
 use crate::config::LogFormat;
+use crate::config::keys::ADMIN;
 use crate::config::keys::BACKEND_TIMEOUTS;
 use crate::config::keys::BACKEND_TLS;
 use crate::config::keys::CONFIG;
@@ -77,6 +79,9 @@ impl Config {
             if let Some(tls) = table.table("tls", &TLS) {
                 self.apply_tls(&tls, folder, draft);
             }
+            if let Some(admin) = table.table("admin", &ADMIN) {
+                self.apply_admin(&admin);
+            }
             if let Some(telemetry) = table.table("telemetry", &TELEMETRY) {
                 let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
                 set(&mut self.log_format, telemetry.word("log", &formats));
@@ -115,13 +120,7 @@ impl Config {
     }
 
     fn apply_top(&mut self, table: &Table<'_>, folder: &Path) {
-        let listen = |text: &str| {
-            let wrong = format!(
-                "`{text}` is not an address; write for example \"127.0.0.1:8080\" or \"[::]:8080\""
-            );
-            text.parse().map_err(|_| wrong)
-        };
-        set(&mut self.listen, parsed(table, "listen", listen));
+        set(&mut self.listen, parsed(table, "listen", address));
         set(&mut self.backend, parsed(table, "backend", Origin::parse));
         set(
             &mut self.rules,
@@ -196,6 +195,7 @@ impl Config {
         );
         set(&mut self.submissions, count("submissions"));
         set(&mut self.limits.drain, time("drain"));
+        set(&mut self.limits.drain_delay, time("drain_delay"));
         if self.limits.headers > 100 {
             table.complain(
                 "headers",
@@ -247,6 +247,10 @@ impl Config {
         set(&mut self.backend_pool.response, time("response"));
         set(&mut self.backend_pool.idle, time("idle"));
         set(&mut self.pages.wait, time("page"));
+    }
+
+    fn apply_admin(&mut self, table: &Table<'_>) {
+        self.admin = parsed(table, "listen", address).or(self.admin);
     }
 
     fn apply_tls(&mut self, table: &Table<'_>, folder: &Path, draft: &mut Draft) {
@@ -342,6 +346,13 @@ pub(in crate::config) fn networks(table: &Table<'_>, name: &str) -> Option<Vec<I
         nets.filter_map(|net| Some(table.parsed(net, network)?.value))
             .collect(),
     )
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || {
+        format!("`{text}` is not an address; write for example \"127.0.0.1:8080\" or \"[::]:8080\"")
+    };
+    text.parse().map_err(|_| wrong())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -96,6 +96,11 @@ pub static CONFIG: Shape = Shape {
             "How the site's own login tokens are verified, for `jwt:` and `api.claim` in rule files.",
         ),
         key(
+            "admin",
+            Kind::Table(&ADMIN),
+            "Where probes and numbers are asked for. Default: nowhere.",
+        ),
+        key(
             "telemetry",
             Kind::Table(&TELEMETRY),
             "How logs are written.",
@@ -223,6 +228,11 @@ pub(in crate::config) static LIMITS: Shape = Shape {
             Kind::Duration,
             "How long what is under way may take at the end. Default: 30s.",
         ),
+        key(
+            "drain_delay",
+            Kind::Duration,
+            "How long new connections are still taken at the end, after `/readyz` has begun to say no. Default: 0s.",
+        ),
     ],
 };
 
@@ -348,6 +358,17 @@ pub(in crate::config) static JWT: Shape = Shape {
             "Where the token is: `header:authorization` (the default) or `cookie:NAME`.",
         ),
     ],
+};
+
+pub(in crate::config) static ADMIN: Shape = Shape {
+    title: "[admin]",
+    doc: "A listener for probes and numbers, which nothing that comes through the gateway can reach.",
+    others: None,
+    keys: &[key(
+        "listen",
+        Kind::Text,
+        "The address to listen on, such as 127.0.0.1:8081; whoever reaches it may ask. Default: none.",
+    )],
 };
 
 pub(in crate::config) static TELEMETRY: Shape = Shape {

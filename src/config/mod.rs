@@ -57,6 +57,8 @@ pub enum LogFormat {
 pub struct Config {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The address on which probes and numbers are answered; nowhere if there is none.
+    pub admin: Option<SocketAddr>,
     /// The form application.
     pub backend: Origin,
     /// The folder of rule files.
@@ -111,6 +113,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: None,
             backend: Origin {
                 tls: false,
                 host: "127.0.0.1".to_owned(),
@@ -368,7 +371,7 @@ mod tests {
         let secret = format!("file:{}", secret.display());
         let file = format!(
             "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\nproxy = 'http://p:1'\n\
-             proxy_credentials = '{secret}'\nno_proxy = ['*']\n[backend_tls]\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\n[tls]\ncert = 'c'\nkey = 'k'\n\
+             proxy_credentials = '{secret}'\nno_proxy = ['*']\n[admin]\nlisten = '127.0.0.1:1'\n[backend_tls]\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\n[tls]\ncert = 'c'\nkey = 'k'\n\
              [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n"
         );
         let config = compose(&file, &[], &Vec::new()).expect("good").config;

@@ -65,6 +65,7 @@ impl Config {
             ),
             ("limits.submissions", self.submissions.to_string()),
             ("limits.drain", time(limits.drain)),
+            ("limits.drain_delay", time(limits.drain_delay)),
             ("backend_timeouts.connect", time(self.backend_connect)),
             (
                 "backend_timeouts.response",
@@ -81,6 +82,8 @@ impl Config {
                 }),
             ),
         ];
+        let admin = self.admin.map(|address| address.to_string());
+        shown.extend(admin.map(|address| ("admin.listen", quoted(&address))));
         // Where a secret comes from may be seen; what it is may not.
         let reference = |path: &'static str| {
             let found = self.references.get(path);

@@ -238,10 +238,10 @@ async fn fetch(
     let page = way.page().ok_or(NoPage::Nowhere)?;
     let url = viewer.url(&page.target).ok_or(NoPage::Nowhere)?;
     let request = request(person, &page.target, &said.request_id).ok_or(NoPage::Nowhere)?;
-    let pool = snapshot
+    let backend = snapshot
         .backends
         .of(page.form.and_then(|form| form.backend.as_ref()));
-    let response = backend::fetch(pool, request, pages.wait).await?;
+    let response = backend::fetch(backend, request, pages.wait).await?;
     let response: Response<Outgoing> = response.into();
     let set = response.headers().get_all(header::SET_COOKIE);
     cookies.extend(set.iter().cloned());

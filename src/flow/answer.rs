@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::codec::rejected::Rejected;
 use crate::flow::submission::Route;
+use crate::metrics::word::Ended;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
@@ -58,6 +59,19 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// How it is counted, unless more is known.
+    const fn ended(self) -> Ended {
+        match self {
+            Self::Accepted => Ended::Accepted,
+            Self::Stopped => Ended::StoppedByHook,
+            Self::Redirected => Ended::Redirected,
+            Self::Unavailable => Ended::Unavailable,
+            Self::Rejected => Ended::Rejected,
+            Self::BackendFailed => Ended::BackendFailed,
+            Self::Failed => Ended::Failed,
+        }
+    }
 }
 
 /// When to try again where there was no place: many of those under way have ended by then.
@@ -74,11 +88,40 @@ pub enum Answer {
     Again(Response<Outgoing>, Box<Said>),
 }
 
+impl Answer {
+    /// What the gateway says where it answers itself.
+    pub(in crate::flow) fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Backend(..) => None,
+            Self::Own(said) | Self::Again(_, said) => Some(said),
+        }
+    }
+
+    /// Whether it is the backend's to a submission of this form that it has not accepted.
+    pub(in crate::flow) fn is_refusal(&self, form: &Form) -> bool {
+        match self {
+            Self::Backend(response, _) => !form.accepted.takes(response.status().as_u16()),
+            Self::Own(_) | Self::Again(..) => false,
+        }
+    }
+
+    /// How a submission of this form ended that is answered so.
+    pub(in crate::flow) fn ended(&self, form: &Form) -> Ended {
+        match self.said() {
+            Some(said) => said.ended,
+            None if self.is_refusal(form) => Ended::Refused,
+            None => Ended::Accepted,
+        }
+    }
+}
+
 /// Everything the gateway has to say.
 #[derive(Debug, Clone)]
 pub struct Said {
     /// What happened.
     pub outcome: Outcome,
+    /// The same as it is counted.
+    pub ended: Ended,
     /// The status, of an answer of the gateway's own.
     pub status: u16,
     /// Whether the backend has taken the submission; `None` if nobody knows.
@@ -125,6 +168,7 @@ impl Said {
     fn new(outcome: Outcome, status: u16, title: Word) -> Self {
         Self {
             outcome,
+            ended: outcome.ended(),
             status,
             submitted: Some(false),
             title,
@@ -206,6 +250,9 @@ impl Said {
     pub fn redirected(decision: &Decision, target: Redirect, submitted: bool) -> Self {
         let mut said = Self::new(Outcome::Redirected, 303, Word::Elsewhere).with(decision);
         said.submitted = Some(submitted);
+        if submitted {
+            said.ended = Ended::Accepted;
+        }
         said.redirect = Some(target);
         said.saved_all_the_same()
     }
@@ -225,6 +272,7 @@ impl Said {
         let said = Self::new(Outcome::Unavailable, 503, Word::Unavailable);
         let mut said = said.error(Word::CheckFailed);
         said.statement = Some(Word::NothingSaved);
+        said.ended = Ended::Shed;
         said.retry_after = Some(CROWDED);
         said.limit = Some(limit);
         said
@@ -313,11 +361,11 @@ impl Said {
     pub fn backend_failed(status: u16, word: Word, submitted: Option<bool>) -> Self {
         let mut said = Self::new(Outcome::BackendFailed, status, Word::BackendFailed).error(word);
         said.submitted = submitted;
-        said.statement = Some(match submitted {
-            Some(true) => Word::Saved,
-            Some(false) => Word::NothingSaved,
-            None => Word::MaybeSaved,
-        });
+        (said.statement, said.ended) = match submitted {
+            Some(true) => (Some(Word::Saved), Ended::Accepted),
+            Some(false) => (Some(Word::NothingSaved), Ended::BackendFailed),
+            None => (Some(Word::MaybeSaved), Ended::Unknown),
+        };
         said
     }
 
@@ -326,6 +374,7 @@ impl Said {
     pub fn failed(submitted: Option<bool>) -> Self {
         let mut said = Self::backend_failed(500, Word::OurFault, submitted);
         said.outcome = Outcome::Failed;
+        said.ended = Ended::Failed;
         said.title = Word::Broken;
         said
     }

@@ -72,6 +72,20 @@ pub struct Consulted {
     pub decision: Decision,
     /// When to try again, if a hook that must be asked could not be.
     pub retry_after: Option<Duration>,
+    /// Whether local rules have ended it before any hook was asked.
+    pub by_rule: bool,
+}
+
+impl Responders<'_> {
+    /// Writes down and counts a call of a hook.
+    fn note(self, chained: &ChainHook, job: &Job) {
+        journal::job(job, Some(&chained.hook.place));
+        if let Self::Live { snapshot, .. } = self
+            && let Some(target) = snapshot.targets.get(chained.number)
+        {
+            target.meter.note(job);
+        }
+    }
 }
 
 /// Asks everybody about an event. The doc is changed as the replies say.
@@ -84,11 +98,13 @@ pub async fn consult(
     let mut consulted = Consulted {
         decision: Decision::new(asked.event),
         retry_after: None,
+        by_rule: false,
     };
     local::check(asked, doc, &mut consulted.decision, trail);
     if consulted.decision.course() == Course::Continue {
         ask_hooks(asked, doc, responders, trail, &mut consulted).await;
     } else {
+        consulted.by_rule = true;
         spare(asked.route.form.hooks(asked.event), trail);
     }
     consulted
@@ -109,8 +125,9 @@ async fn ask_hooks(
         let given = ask_group(asked, doc, &due, responders, deadline).await;
         let mut given = due.iter().zip(given);
         while let Some((hook, one)) = given.next() {
-            if fold(asked, doc, hook, one, trail, consulted).is_break() {
-                given.for_each(|(hook, unused)| set_aside(hook, unused, trail));
+            let told = (&mut *trail, responders);
+            if fold(asked, doc, hook, one, told, consulted).is_break() {
+                given.for_each(|(hook, unused)| set_aside(hook, unused, responders, trail));
                 spare(rest, trail);
                 return;
             }
@@ -119,7 +136,7 @@ async fn ask_hooks(
 }
 
 /// Writes down a call whose reply came too late to count: a parallel neighbour before it ended the chain.
-fn set_aside(chained: &ChainHook, given: Given, trail: &mut Trail) {
+fn set_aside(chained: &ChainHook, given: Given, responders: Responders<'_>, trail: &mut Trail) {
     let hook = &chained.hook;
     let Some(heard) = Heard::of(given) else {
         return;
@@ -129,7 +146,7 @@ fn set_aside(chained: &ChainHook, given: Given, trail: &mut Trail) {
         format!("the reply of hook `{}` does not count any more", hook.name)
     });
     if let Some(job) = &heard.job {
-        journal::job(job, Some(&hook.place));
+        responders.note(chained, job);
     }
 }
 
@@ -247,7 +264,7 @@ async fn ask_one(
                             drop(place);
                         });
                     }
-                    Err(_) => journal::job(&crowded_out(target, ask), Some(&chained.hook.place)),
+                    Err(_) => responders.note(chained, &crowded_out(target, ask)),
                 }
                 return Given::Nothing;
             }
@@ -343,6 +360,7 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;
     journal::job(&called.job, Some(&chained.hook.place));
+    target.meter.note(&called.job);
 }
 
 /// Folds in what a hook gave.
@@ -351,7 +369,7 @@ fn fold(
     doc: &mut Doc,
     chained: &ChainHook,
     given: Given,
-    trail: &mut Trail,
+    (trail, responders): (&mut Trail, Responders<'_>),
     consulted: &mut Consulted,
 ) -> ControlFlow<()> {
     let hook = &chained.hook;
@@ -374,7 +392,7 @@ fn fold(
         });
         if let Some(job) = &mut job {
             job.let_through = !stops;
-            journal::job(job, Some(&hook.place));
+            responders.note(chained, job);
         }
         if !stops {
             return ControlFlow::Continue(());
@@ -402,7 +420,7 @@ fn fold(
     }
     if let Some(job) = &mut job {
         job.conflict = conflict;
-        journal::job(job, Some(&hook.place));
+        responders.note(chained, job);
     }
     doc.apply(reply.jdoc());
     consulted.decision.take(reply)

@@ -16,6 +16,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::submit::backend_failed;
 use crate::flow::viewer::Viewer;
+use crate::metrics::word::Ended;
 use crate::model::doc::Doc;
 use crate::rules::form::Form;
 
@@ -124,7 +125,9 @@ impl FlowError {
             }
             Self::Decode(DecodeError::Gone) => {
                 tracing::debug!(target: "formgate::flow", request_id, "the person went away in the middle of the body");
-                Said::rejected(Rejected::malformed("The form broke off."))
+                let mut said = Said::rejected(Rejected::malformed("The form broke off."));
+                said.ended = Ended::Left;
+                said
             }
             Self::Decode(DecodeError::Spool(error)) => {
                 tracing::error!(target: "formgate::flow", request_id, %error, "the temporary file for a body");

@@ -56,6 +56,9 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::viewer::Viewer;
 use crate::flow::wants::Wants;
+use crate::metrics::meters::Asked;
+use crate::metrics::register::Metrics;
+use crate::metrics::word::Ended;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
@@ -110,6 +113,7 @@ pub struct Gate {
     seal: Seal,
     verifier: Option<Verifier>,
     tasks: TaskTracker,
+    metrics: Arc<Metrics>,
 }
 
 /// A request and the id under which everything about it is written down.
@@ -124,8 +128,14 @@ pub(in crate::flow) struct Visit {
 impl Gate {
     /// A gate with its first book.
     #[must_use]
-    pub fn new(settings: Settings, key: Key, verifier: Option<Verifier>, book: Book) -> Arc<Self> {
-        let snapshot = Snapshot::new(book, &settings.reach, None);
+    pub fn new(
+        settings: Settings,
+        key: Key,
+        verifier: Option<Verifier>,
+        book: Book,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let snapshot = Snapshot::new(book, &settings.reach, &metrics, None);
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
             reach: ArcSwap::from_pointee(settings.reach.clone()),
@@ -134,12 +144,14 @@ impl Gate {
             key: Arc::new(key),
             verifier,
             tasks: TaskTracker::new(),
+            metrics,
         })
     }
 
     /// Puts a new book in force. Requests under way keep the one they began with.
     pub fn replace(&self, book: Book) {
-        let next = Snapshot::new(book, &self.reach.load(), Some(&self.live.load()));
+        let before = self.live.load();
+        let next = Snapshot::new(book, &self.reach.load(), &self.metrics, Some(&before));
         self.live.store(Arc::new(next));
     }
 
@@ -154,6 +166,12 @@ impl Gate {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.live.load().book.is_empty()
+    }
+
+    /// What everything that happens here is counted with.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Work that must be finished before the process ends.
@@ -174,15 +192,27 @@ impl Gate {
         arrival: Result<Box<Arrival>, Rejected>,
         wants: Wants,
     ) -> Response<Outgoing> {
+        let mut asked = Asked::new(&self.metrics.gate);
         let answer = match arrival {
-            Ok(arrival) => self.run(arrival, wants).await,
+            Ok(arrival) => self.run(arrival, wants, &mut asked).await,
             Err(rejected) => FlowError::from(rejected).into_answer(""),
         };
+        let said = answer.said();
+        if let Some(limit) = said.and_then(|said| said.limit) {
+            self.metrics.hit(limit);
+        }
+        asked.end(said.map(|said| said.ended));
         respond(answer, wants)
     }
 
-    async fn run(self: &Arc<Self>, mut arrival: Box<Arrival>, wants: Wants) -> Answer {
+    async fn run(
+        self: &Arc<Self>,
+        mut arrival: Box<Arrival>,
+        wants: Wants,
+        asked: &mut Asked<'_>,
+    ) -> Answer {
         if let Some(own) = own_file::answer(&arrival.head) {
+            asked.is_of(None, Ended::Own);
             return Answer::Backend(own, None);
         }
         let carried = flash::take(&mut arrival);
@@ -202,7 +232,7 @@ impl Gate {
             asks => {
                 let book = &snapshot.book;
                 let viewer = Viewer::of(&arrival, wants, &carried, book, &self.seal, now());
-                Box::pin(self.ask(snapshot, arrival, asks, viewer)).await
+                Box::pin(self.ask(snapshot, arrival, asks, viewer, asked)).await
             }
         }
     }
@@ -214,6 +244,7 @@ impl Gate {
         mut arrival: Box<Arrival>,
         meant: Meant,
         viewer: Viewer,
+        asked: &mut Asked<'_>,
     ) -> Answer {
         let request_id = request_id(&arrival);
         let viewer = Arc::new(viewer);
@@ -230,9 +261,34 @@ impl Gate {
             Meant::Nobody(route) => {
                 Box::pin(self.pass(&visit.snapshot, visit.arrival, route.as_ref())).await
             }
-            Meant::Page(route) => Box::pin(load::load(self, visit, route)).await,
-            Meant::Submission(route) => submit::submit(self, visit, route).await,
-            Meant::Perhaps(open) => Box::pin(submit::submit_perhaps(self, visit, *open)).await,
+            Meant::Page(route) => {
+                asked.is_of(snapshot.meter(&route.form).cloned(), Ended::Loaded);
+                Box::pin(load::load(self, visit, route)).await
+            }
+            Meant::Submission(route) => {
+                let form = Arc::clone(&route.form);
+                asked.is_of(snapshot.meter(&form).cloned(), Ended::Accepted);
+                let done = submit::submit(self, visit, route).await;
+                if done.as_ref().is_ok_and(|answer| answer.is_refusal(&form)) {
+                    asked.means(Ended::Refused);
+                }
+                done
+            }
+            Meant::Perhaps(open) => {
+                let done = Box::pin(submit::submit_perhaps(self, visit, *open)).await;
+                done.map(|(answer, form)| {
+                    if let Some(form) = form {
+                        let refused = answer.is_refusal(&form);
+                        let means = if refused {
+                            Ended::Refused
+                        } else {
+                            Ended::Accepted
+                        };
+                        asked.is_of(snapshot.meter(&form).cloned(), means);
+                    }
+                    answer
+                })
+            }
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
         let pages = self.settings.pages;
@@ -260,8 +316,8 @@ impl Gate {
     ) -> Result<Response<Outgoing>, FlowError> {
         let origin = route.and_then(|route| route.form.backend.as_ref());
         let changes = !arrival.head.method.is_safe();
-        let pool = snapshot.backends.of(origin);
-        let response = backend::pass(pool, arrival, self.settings.upload).await;
+        let backend = snapshot.backends.of(origin);
+        let response = backend::pass(backend, arrival, self.settings.upload).await;
         response.map_err(|error| FlowError::Pass(error, changes))
     }
 

@@ -1,11 +1,17 @@
 //! Everything a request works with, as one immutable value: the book, its hooks made ready, its backends. Owns
 //! making the next one from the one before, so that connections and breakers survive a reload.
 
+use std::sync::Arc;
+
 use crate::backend::Backends;
 use crate::flow::places::Places;
 use crate::hooks::target::Targets;
+use crate::metrics::meters::FormMeter;
+use crate::metrics::register::DISCOVERED;
+use crate::metrics::register::Metrics;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
+use crate::rules::form::Form;
 use crate::wire::connect::Connector;
 use crate::wire::pool;
 
@@ -20,6 +26,8 @@ pub struct Snapshot {
     pub backends: Backends,
     /// The places for submissions.
     pub places: Places,
+    /// What forms count with, by their number.
+    meters: Vec<Arc<FormMeter>>,
 }
 
 /// How the gateway reaches others.
@@ -40,21 +48,42 @@ pub struct Reach {
 impl Snapshot {
     /// Makes a book ready to be worked with.
     #[must_use]
-    pub fn new(book: Book, reach: &Reach, before: Option<&Self>) -> Self {
+    pub fn new(book: Book, reach: &Reach, metrics: &Metrics, before: Option<&Self>) -> Self {
         let none = Targets::default();
         let targets = before.map_or(&none, |before| &before.targets);
         let backends = before.map(|before| &before.backends);
         Self {
             places: Places::prepare(&book, before.map(|before| &before.places)),
-            targets: Targets::prepare(&book, &reach.to_hooks, &reach.hook_pool, targets),
+            targets: Targets::prepare(
+                &book,
+                &reach.to_hooks,
+                &reach.hook_pool,
+                &metrics.hooks,
+                targets,
+            ),
             backends: Backends::prepare(
                 &book,
                 &reach.backend,
-                &reach.to_backends,
-                &reach.backend_pool,
+                (&reach.to_backends, &reach.backend_pool),
+                &metrics.backends,
                 backends,
             ),
+            meters: meters(&book, metrics),
             book,
         }
     }
+
+    /// What a form counts with.
+    #[must_use]
+    pub fn meter(&self, form: &Form) -> Option<&Arc<FormMeter>> {
+        self.meters.get(form.number)
+    }
+}
+
+fn meters(book: &Book, metrics: &Metrics) -> Vec<Arc<FormMeter>> {
+    let own = book.forms().iter().map(|form| form.id.as_str());
+    let discovered = book.discovered().map(|_| DISCOVERED);
+    let labels = own.chain(discovered);
+    let keys = labels.map(|label| [label.to_owned(), String::new()]);
+    metrics.forms.adopt(keys)
 }

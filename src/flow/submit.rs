@@ -44,6 +44,8 @@ use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
 use crate::flow::wants::Medium;
 use crate::hooks::call::Trace;
+use crate::metrics::meters::Submitted;
+use crate::metrics::word::Ended;
 use crate::model::call::Occasion;
 use crate::model::call::SubmitResult;
 use crate::model::decision::Course;
@@ -86,20 +88,23 @@ pub(in crate::flow) async fn submit(
     .await
 }
 
-/// Reads a request that is a form's only if its body says so; it goes on as what it is.
+/// Reads a request that is a form's only if its body says so; it goes on as what it is. The form is given, if it is one's.
 pub(in crate::flow) async fn submit_perhaps(
     gate: &Arc<Gate>,
     visit: Visit,
     open: Open,
-) -> Result<Answer, FlowError> {
-    let Some(first) = open.routes().next().cloned() else {
-        return gate.pass(&visit.snapshot, visit.arrival, None).await;
+) -> Result<(Answer, Option<Arc<Form>>), FlowError> {
+    let first = open.routes().next().cloned();
+    let is_nobody_s = open.certain.is_none() && !could_hold_fields(&visit.arrival.head.headers);
+    let first = match first {
+        Some(first) if !is_nobody_s => first,
+        beside => {
+            let passed = gate
+                .pass(&visit.snapshot, visit.arrival, beside.as_ref())
+                .await;
+            return Ok((passed?, None));
+        }
     };
-    if open.certain.is_none() && !could_hold_fields(&visit.arrival.head.headers) {
-        return gate
-            .pass(&visit.snapshot, visit.arrival, Some(&first))
-            .await;
-    }
     let gate = Arc::clone(gate);
     carry::to_its_end(&gate.tasks.clone(), settle(gate, visit, open, first)).await
 }
@@ -109,7 +114,7 @@ async fn settle(
     visit: Visit,
     open: Open,
     first: Route,
-) -> Result<Answer, FlowError> {
+) -> Result<(Answer, Option<Arc<Form>>), FlowError> {
     // Whichever form it is, the fields that decide stand on top and have the names that were sent.
     let mut plain = Form::clone(&first.form);
     plain.doc_path.clear();
@@ -119,7 +124,10 @@ async fn settle(
     left.form = Arc::new(plain);
     let (submission, visitor) = read(&gate, visit, &left, is_get).await?;
     match open.settle(&submission.doc)? {
-        None => pass_on(&gate, &visitor.snapshot, &first, submission).await,
+        None => {
+            let passed = pass_on(&gate, &visitor.snapshot, &first, submission).await;
+            Ok((passed?, None))
+        }
         Some(route) => {
             let (viewer, snapshot) = (&visitor.viewer, &visitor.snapshot);
             let left = Left::unread(&route, viewer, snapshot, &submission.head.headers);
@@ -128,7 +136,9 @@ async fn settle(
             let submission = reading
                 .await
                 .map_err(|error| FlowError::reading(error, &left))?;
-            go_on(gate, visitor, route, submission, left).await
+            let form = Arc::clone(&route.form);
+            let answer = go_on(gate, visitor, route, submission, left).await?;
+            Ok((answer, Some(form)))
         }
     }
 }
@@ -179,8 +189,27 @@ async fn read(
     Ok((submission, visitor))
 }
 
-/// Carries a submission that has been read to its end.
+/// Carries a submission that has been read to its end, and counts what became of it. What goes wrong on the way is
+/// answered here, so that it is written down even if the person has gone.
 async fn go_on(
+    gate: Arc<Gate>,
+    visitor: Visitor,
+    route: Route,
+    submission: Box<Submission>,
+    left: Left,
+) -> Result<Answer, FlowError> {
+    let form = Arc::clone(&route.form);
+    let counted = visitor.snapshot.meter(&form).cloned().map(Submitted::new);
+    let request_id = visitor.request_id.clone();
+    let done = carry_on(gate, visitor, route, submission, left).await;
+    let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
+    if let Some(counted) = counted {
+        counted.end(answer.ended(&form));
+    }
+    Ok(answer)
+}
+
+async fn carry_on(
     gate: Arc<Gate>,
     visitor: Visitor,
     route: Route,
@@ -221,8 +250,8 @@ async fn pass_on(
 ) -> Result<Answer, FlowError> {
     let changes = !submission.head.method.is_safe();
     let (head, body) = submission.into_request(&Jdoc::new(), &gate.settings.intake.limits)?;
-    let pool = snapshot.backends.of(beside.form.backend.as_ref());
-    let answer = backend::forward(pool, backend::outbound(head, body)).await;
+    let backend = snapshot.backends.of(beside.form.backend.as_ref());
+    let answer = backend::forward(backend, backend::outbound(head, body)).await;
     let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
     Ok(Answer::Backend(answer.into(), None))
 }
@@ -254,8 +283,8 @@ impl Carriage {
             .as_ref()
             .map(|_| submission.head.headers.clone());
         let request = self.outbound(*submission, &changed)?;
-        let pool = self.snapshot.backends.of(form.backend.as_ref());
-        let answer = backend::forward(pool, request).await;
+        let backend = self.snapshot.backends.of(form.backend.as_ref());
+        let answer = backend::forward(backend, request).await;
         let mut answer = answer.map_err(|error| FlowError::Forward(error, self.left()))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
@@ -493,16 +522,17 @@ impl Carriage {
             Finding::new("update", "its path has a slot without a value; does `submission_id` find the id in the backend's answer?")
         })?;
         let began = tokio::time::Instant::now();
-        let pool = self.snapshot.backends.of(route.form.backend.as_ref());
+        let backend = self.snapshot.backends.of(route.form.backend.as_ref());
         let shown = path.split('?').next().unwrap_or_default();
-        job.url = format!("{}{shown}", pool.origin());
+        job.url = format!("{}{shown}", backend.origin());
         let body = Value::Object(jdoc.clone()).to_string();
         job.sent = body.len();
         let method = Method::from_bytes(update.method.as_bytes()).unwrap_or(Method::PATCH);
         let uri = path
             .parse()
             .map_err(|_| Finding::new("update", "its path is not a path"))?;
-        let sent = backend::send(pool, method, uri, self.update_headers(person), body.into()).await;
+        let headers = self.update_headers(person);
+        let sent = backend::send(backend, method, uri, headers, body.into()).await;
         job.timings.total = began.elapsed();
         let status = sent.map_err(|error| Finding::new("connection", error.to_string()))?;
         job.status = Some(status.as_u16());
@@ -559,7 +589,13 @@ pub(in crate::flow) fn refusal(before: &Consulted) -> Option<Said> {
             before.retry_after.unwrap_or_default(),
         )),
         (Course::Stop, Some(target)) => Some(Said::redirected(decision, target.clone(), false)),
-        (Course::Stop, None) => Some(Said::stopped(decision)),
+        (Course::Stop, None) => {
+            let mut said = Said::stopped(decision);
+            if before.by_rule {
+                said.ended = Ended::StoppedByRule;
+            }
+            Some(said)
+        }
     }
 }
 
@@ -587,7 +623,9 @@ pub(in crate::flow) fn backend_failed(
                 SendError::TimedOut(_) => (504, Word::TooSlow),
                 SendError::Lost(_) => (502, Word::BrokeOff),
                 SendError::Upload(_) => {
-                    return Said::rejected(Rejected::malformed("The upload broke off."));
+                    let mut said = Said::rejected(Rejected::malformed("The upload broke off."));
+                    said.ended = Ended::Left;
+                    return said;
                 }
                 SendError::Stalled(late) => {
                     let text = match late {

@@ -75,6 +75,7 @@ pub async fn http1<S>(stream: S, ahead: Bytes, began: Instant, peer: Peer, terms
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let metrics = Arc::clone(terms.gate.metrics());
     let line = Arc::new(Line::default());
     let guard = Guard::new(
         stream,
@@ -110,7 +111,16 @@ where
     let guard = parts.io.into_inner();
     match line.take() {
         Some(tunnel) => carry_tunnel(guard, parts.read_buf, tunnel).await,
-        None => farewell(guard).await,
+        None => {
+            let limit = guard
+                .fault()
+                .filter(|_| !guard.is_in_body())
+                .and_then(Fault::limit);
+            if let Some(limit) = limit {
+                metrics.hit(limit);
+            }
+            farewell(guard).await;
+        }
     }
 }
 

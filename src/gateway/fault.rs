@@ -85,31 +85,32 @@ impl Fault {
         )
     }
 
+    /// The limit that it came up against, by its name in the configuration.
+    #[must_use]
+    pub const fn limit(self) -> Option<&'static str> {
+        Some(match self {
+            Self::HeaderTimeout(_) => "limits.header_timeout",
+            Self::BodyPause(_) | Self::Unread(_) => "limits.body_pause",
+            Self::BodyRate(_) => "limits.body_rate",
+            Self::TargetSize(_) | Self::HeaderSize(_) => "limits.header_size",
+            Self::Headers(_) => "limits.headers",
+            Self::Crowded => "limits.connections_per_address",
+            _ => return None,
+        })
+    }
+
     /// The last bytes the peer gets; none where there is nobody to read them.
     #[must_use]
     pub fn last_words(self) -> Option<Vec<u8>> {
-        let (status, reason, limit) = match self {
+        let (status, reason) = match self {
             Self::Idle(_) | Self::Unread(_) => return None,
-            Self::HeaderTimeout(_) => (408, "Request Timeout", Some("limits.header_timeout")),
-            Self::BodyPause(_) => (408, "Request Timeout", Some("limits.body_pause")),
-            Self::BodyRate(_) => (408, "Request Timeout", Some("limits.body_rate")),
-            Self::TargetSize(_) => (414, "URI Too Long", Some("limits.header_size")),
-            Self::HeaderSize(_) => (
-                431,
-                "Request Header Fields Too Large",
-                Some("limits.header_size"),
-            ),
-            Self::Headers(_) => (
-                431,
-                "Request Header Fields Too Large",
-                Some("limits.headers"),
-            ),
-            Self::Crowded => (
-                503,
-                "Service Unavailable",
-                Some("limits.connections_per_address"),
-            ),
-            _ => (400, "Bad Request", None),
+            Self::HeaderTimeout(_) | Self::BodyPause(_) | Self::BodyRate(_) => {
+                (408, "Request Timeout")
+            }
+            Self::TargetSize(_) => (414, "URI Too Long"),
+            Self::HeaderSize(_) | Self::Headers(_) => (431, "Request Header Fields Too Large"),
+            Self::Crowded => (503, "Service Unavailable"),
+            _ => (400, "Bad Request"),
         };
         let later = if status == 503 {
             "retry-after: 5\r\n"
@@ -119,7 +120,7 @@ impl Fault {
         let mut text = self.to_string();
         text.replace_range(..1, &text[..1].to_uppercase());
         let rejected = Rejected {
-            limit,
+            limit: self.limit(),
             ..Rejected::with(status, format!("{text}."))
         };
         let body = Said::rejected(rejected).to_text(status);

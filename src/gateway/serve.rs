@@ -25,6 +25,7 @@ use crate::gateway::head::HeadLimits;
 use crate::gateway::neighbours::Neighbours;
 use crate::gateway::stop::Stop;
 use crate::gateway::tls::Tls;
+use crate::metrics::register::Metrics;
 use crate::wire::arrival::Peer;
 use crate::wire::tempo::Tempo;
 
@@ -51,6 +52,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// How long what is under way may take when the process is to end.
     pub drain: Duration,
+    /// How long new connections are still taken then, once `/readyz` says that no more should come.
+    pub drain_delay: Duration,
 }
 
 impl Default for Limits {
@@ -66,6 +69,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_address: 1000,
             drain: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
         }
     }
 }
@@ -181,7 +185,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 () = stop.wait() => break,
-                accepted = next(&sockets, &mut turn, &places) => accepted,
+                accepted = next(&sockets, &mut turn, &places, gate.metrics()) => accepted,
             };
             if let Some((stream, address, place)) = accepted {
                 door.admit(stream, address, place);
@@ -213,7 +217,9 @@ struct Door {
 impl Door {
     /// Serves a connection, if its address does not have too many.
     fn admit(&mut self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
-        let trusted = &self.terms.gate.settings().trusted_proxies;
+        let gate = &self.terms.gate;
+        let (trusted, metrics) = (&gate.settings().trusted_proxies, gate.metrics());
+        metrics.listener.accepted.inc();
         let mut places = vec![place];
         if self.neighbours.admit(address.ip(), trusted, &mut places) {
             let (tls, terms) = (self.tls.clone(), self.terms.clone());
@@ -221,6 +227,7 @@ impl Door {
                 .spawn(serve(stream, address, places, tls, terms));
             return;
         }
+        metrics.hit("limits.connections_per_address");
         // Its place among all is free again at once. Over TLS there is nobody who could understand a word.
         let place = Arc::clone(&self.courtesy).try_acquire_owned();
         if let (Ok(place), None) = (place, &self.tls) {
@@ -256,8 +263,17 @@ async fn next(
     sockets: &[TcpListener],
     turn: &mut usize,
     places: &Arc<Semaphore>,
+    metrics: &Metrics,
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let place = match Arc::clone(places).try_acquire_owned() {
+        Ok(place) => place,
+        Err(_) => {
+            metrics.hit("limits.connections");
+            metrics.listener.full.set(true);
+            Arc::clone(places).acquire_owned().await.ok()?
+        }
+    };
+    metrics.listener.full.set(false);
     // Each of several is the first to be asked in its turn.
     *turn = (*turn + 1) % sockets.len().max(1);
     let (behind, ahead) = sockets.split_at((*turn).min(sockets.len()));
@@ -313,6 +329,8 @@ async fn serve(
     tls: Option<Arc<Tls>>,
     terms: Terms,
 ) {
+    let gate = Arc::clone(&terms.gate);
+    let _open = gate.metrics().listener.open.hold();
     // Small writes must not wait for each other; where it cannot be set, they just do.
     let _ = stream.set_nodelay(true);
     let trusted = &terms.gate.settings().trusted_proxies;
@@ -322,6 +340,7 @@ async fn serve(
     };
     let handshake = tls.acceptor().accept(stream);
     let Ok(Ok(stream)) = tokio::time::timeout(terms.limits.header_timeout, handshake).await else {
+        gate.metrics().listener.handshakes.inc();
         tracing::debug!(target: "formgate::gateway", "a connection did not get through its TLS handshake");
         return;
     };

@@ -61,18 +61,19 @@ impl Breaker {
         }
     }
 
-    /// Notes how a call went.
-    pub fn note(&self, failed: bool, now: Instant) {
+    /// Notes how a call went; whether the hook is left alone from now on.
+    pub fn note(&self, failed: bool, now: Instant) -> bool {
         let mut state = self.lock();
         if !failed {
             *state = State::default();
-            return;
+            return false;
         }
         state.failures = state.failures.saturating_add(1);
         let limit = self.settings.failures;
         if limit > 0 && state.failures >= limit {
             state.next_try = Some(now + self.settings.retry_after);
         }
+        state.next_try.is_some()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -94,24 +95,24 @@ mod tests {
         let breaker = Breaker::new(settings);
         let start = Instant::now();
         let after = |seconds: u64| start + Duration::from_secs(seconds);
-        breaker.note(true, start);
+        assert!(!breaker.note(true, start));
         assert!(breaker.lets_through(start), "one failure is no reason");
-        breaker.note(true, start);
+        assert!(breaker.note(true, start), "two are");
         assert!(!breaker.lets_through(after(9)) && breaker.is_open(after(9)));
         assert!(!breaker.is_open(after(10)), "which asks for nothing");
         assert!(breaker.lets_through(after(10)), "one probe");
         assert!(!breaker.lets_through(after(10)), "and only one");
-        breaker.note(true, after(10));
+        assert!(breaker.note(true, after(10)));
         assert!(!breaker.lets_through(after(19)));
         let carried = breaker.carried_over(settings);
         assert!(carried.lets_through(after(20)), "a reload keeps the state");
-        carried.note(false, after(20));
+        assert!(!carried.note(false, after(20)));
         assert!(carried.lets_through(after(20)));
         let never = Breaker::new(Settings {
             failures: 0,
             ..settings
         });
-        (0..100).for_each(|_| never.note(true, start));
+        (0..100).for_each(|_| assert!(!never.note(true, start)));
         assert!(never.lets_through(start));
     }
 }

@@ -178,6 +178,7 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         Some(turn) => Ok(turn),
         None => Box::pin(wait_for_turn(target, (began + timeout).min(ask.deadline))).await,
     };
+    let _under_way = turn.is_ok().then(|| target.meter.under_way.hold());
     // Asked last: where one call is let through to see whether the hook is back, it must be made.
     let turn = turn.and_then(|turn| {
         let lets_through = target.breaker.lets_through(Instant::now());
@@ -211,7 +212,8 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
     let hurried = called.job.outcome == Outcome::TimedOut && short;
     if !hurried {
         let failed = called.job.outcome.is_failure();
-        target.breaker.note(failed, Instant::now());
+        let left_alone = target.breaker.note(failed, Instant::now());
+        target.meter.left_alone.set(left_alone);
     }
     called
 }
@@ -221,6 +223,7 @@ async fn wait_for_turn(target: &Target, end: Instant) -> Result<Turn<'_>, Findin
     if target.breaker.is_open(Instant::now()) {
         return Err(left_alone());
     }
+    let _waiting = target.meter.waiting.hold();
     let turn = target.turns.wait(end).await;
     turn.map_err(|none| Finding::new("at_once", none.to_string()))
 }
@@ -313,8 +316,11 @@ async fn exchange(
         Ok(exchange) => exchange,
         Err(error) => return Attempted::failed(&error),
     };
-    let first_byte = began.elapsed();
-    let Exchange { response, connect } = exchange;
+    let Exchange {
+        response,
+        connect,
+        waited: first_byte,
+    } = exchange;
     let (head, body) = response.into_parts();
     let text =
         |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());

@@ -2,6 +2,7 @@
 //! from one book to the next. Owns this preparation; calling is left to [`crate::hooks::call`].
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -14,6 +15,9 @@ use tokio::sync::Semaphore;
 use crate::hooks::breaker::Breaker;
 use crate::hooks::sign::Signer;
 use crate::hooks::turn::Turns;
+use crate::metrics::label::Key;
+use crate::metrics::label::Shelf;
+use crate::metrics::meters::HookMeter;
 use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::rules::hook::HookRule;
@@ -58,6 +62,8 @@ pub struct Target {
     pub turns: Turns,
     /// Places for calls in shadow mode, which nobody waits for.
     pub shadows: Arc<Semaphore>,
+    /// What its calls are counted with.
+    pub meter: Arc<HookMeter>,
 }
 
 /// How many shadow calls of one hook may be under way.
@@ -66,7 +72,7 @@ pub const SHADOWS: usize = 32;
 impl Target {
     /// A hook that has not been called yet.
     #[must_use]
-    pub fn new(rule: &Arc<HookRule>, pool: Arc<Pool>) -> Self {
+    pub fn new(rule: &Arc<HookRule>, pool: Arc<Pool>, meter: Arc<HookMeter>) -> Self {
         Self {
             pool,
             uri: rule.target.plain().and_then(|plain| plain.parse().ok()),
@@ -76,6 +82,7 @@ impl Target {
             breaker: Breaker::new(rule.breaker),
             turns: Turns::new(rule.at_once),
             shadows: Arc::new(Semaphore::new(SHADOWS)),
+            meter,
             rule: Arc::clone(rule),
         }
     }
@@ -90,7 +97,13 @@ pub struct Targets {
 impl Targets {
     /// Makes the hooks of a book ready. Connections and breakers of `before` are kept where the hook is the same.
     #[must_use]
-    pub fn prepare(book: &Book, connector: &Connector, settings: &Settings, before: &Self) -> Self {
+    pub fn prepare(
+        book: &Book,
+        connector: &Connector,
+        settings: &Settings,
+        meters: &Shelf<HookMeter>,
+        before: &Self,
+    ) -> Self {
         // To one server, one for each way of making connections to it.
         let mut pools: HashMap<&Origin, Vec<Arc<Pool>>> = HashMap::new();
         for target in &before.targets {
@@ -105,7 +118,8 @@ impl Targets {
             .map(|target| (key(&target.rule), target))
             .collect();
         let mut targets = Vec::with_capacity(book.hooks().len());
-        for rule in book.hooks() {
+        let meters = meters.adopt(book.hooks().iter().map(|rule| labels(rule)));
+        for (rule, meter) in book.hooks().iter().zip(meters) {
             let connector = connector.with(&rule.certificates);
             let same = pools.entry(&rule.origin).or_default();
             let known = same.iter().find(|pool| *pool.connector() == connector);
@@ -122,7 +136,7 @@ impl Targets {
             if known.is_none() {
                 same.push(Arc::clone(&pool));
             }
-            let mut target = Target::new(rule, pool);
+            let mut target = Target::new(rule, pool, meter);
             if let Some(known) = hooks.get(&key(rule)) {
                 target.breaker = known.breaker.carried_over(rule.breaker);
                 target.turns = known.turns.carried_over(rule.at_once);
@@ -138,6 +152,12 @@ impl Targets {
     pub fn get(&self, number: usize) -> Option<&Target> {
         self.targets.get(number)
     }
+}
+
+/// The name of its file without folder and ending, and its own: together they are its own.
+fn labels(rule: &HookRule) -> Key {
+    let file = Path::new(&*rule.place.file).file_stem().unwrap_or_default();
+    [file.to_string_lossy().into_owned(), rule.name.clone()]
 }
 
 /// A hook is the same after a reload if it has its file, its name and its URL.

@@ -376,12 +376,13 @@ impl Binder {
         }
         check_numbers(file, all.1);
         let first = self.number_hooks(&file.part);
-        let form = Form::new(
+        let mut form = Form::new(
             id.clone(),
             file.place.clone(),
             (&file.form, &file.part),
             all,
         );
+        form.number = self.book.forms.len();
         let form = self.with_hooks(form, all.1, shared, Some((&file.part, first)));
         let folds = form.case_insensitive;
         self.claim(file, &form, &file.form.submit, FormPart::Submission, folds);
@@ -410,6 +411,7 @@ impl Binder {
     ) {
         let mut form = Form::new(String::new(), file.place.clone(), none, all);
         form.submit = written(&file.form.discover);
+        form.number = self.book.forms.len();
         let form = self.with_hooks(form, all.1, shared, None);
         let folds = form.case_insensitive;
         for route in &file.form.discover {

@@ -146,6 +146,8 @@ pub struct ChainHook {
 pub struct Form {
     /// The id; empty for the form that stands for discovered ones.
     pub id: String,
+    /// Its number in its book, from 0; the one that stands for discovered ones comes last.
+    pub number: usize,
     /// The title.
     pub title: Option<String>,
     /// The form's file; `all-forms.toml` for discovered ones.
@@ -475,6 +477,7 @@ impl Form {
         }
         Self {
             id,
+            number: 0,
             title: own.title.clone(),
             place,
             submit: written(&own.submit),

@@ -99,6 +99,8 @@ pub struct Exchange {
     pub response: Response<Received>,
     /// How long connecting took, if an open connection was not used.
     pub connect: Option<Duration>,
+    /// How long it took in all until the head was there.
+    pub waited: Duration,
 }
 
 /// Why there is no answer.
@@ -195,7 +197,10 @@ impl Pool {
             let answer = pin!(idle.sender.try_send_request(*request));
             let answer = in_time(answer, &mut idle.clock, began, within, progress.as_ref()).await;
             match answer.ok_or(SendError::TimedOut(within))? {
-                Ok(response) => return Ok(self.exchange(response, idle, connect, head_only)),
+                Ok(response) => {
+                    let times = (connect, began.elapsed());
+                    return Ok(self.exchange(response, idle, times, head_only));
+                }
                 Err(mut error) => {
                     let unsent = error.take_message().map(Box::new);
                     if connect.is_some() && unsent.is_some() {
@@ -213,7 +218,7 @@ impl Pool {
         self: &Arc<Self>,
         response: Response<Incoming>,
         idle: Idle,
-        connect: Option<Duration>,
+        (connect, waited): (Option<Duration>, Duration),
         head_only: bool,
     ) -> Exchange {
         let mut idle = idle;
@@ -228,6 +233,7 @@ impl Pool {
             response: response
                 .map(|body| Received::new(Paced::with_clock(body, pace, clock), lease, head_only)),
             connect,
+            waited,
         }
     }
 

@@ -379,7 +379,7 @@ fn a_warning_is_no_error() {
     let folder = Folder::new();
     folder.write("rules/x.toml", "[form]\nsubmit = \"POST /index.php\"\n");
     let unknown = [
-        ("FORMGATE_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("FORMGATE_ADMIN_TOKEN", "127.0.0.1:0"),
         ("FORMGATE_LITSEN", "x"),
     ];
     let ran = folder.run_with(&["check"], &unknown);
@@ -390,7 +390,7 @@ fn a_warning_is_no_error() {
         ran.stderr
     );
     assert!(
-        ran.stderr.contains("FORMGATE_ADMIN_LISTEN is not known"),
+        ran.stderr.contains("FORMGATE_ADMIN_TOKEN is not known"),
         "{}",
         ran.stderr
     );

@@ -198,7 +198,7 @@ fn it_needs_no_files_and_minds_no_strange_variables() {
     let backend = Server::begin(|_| (200, "\"the backend\"".to_owned()));
     let folder = Folder::new();
     let environment = [
-        ("FORMGATE_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("FORMGATE_ADMIN_TOKEN", "127.0.0.1:0"),
         ("FORMGATE_LOG", "warn"),
     ];
     let serving = Serving::begin(&folder, &["--backend", &backend.url()], &environment);
@@ -206,7 +206,7 @@ fn it_needs_no_files_and_minds_no_strange_variables() {
         serving.submit("/anything"),
         (200, "\"the backend\"".to_owned())
     );
-    serving.wait_for_log("FORMGATE_ADMIN_LISTEN is not known");
+    serving.wait_for_log("FORMGATE_ADMIN_TOKEN is not known");
     serving.wait_for_log("there is no folder `rules`");
     folder.write("rules/x.toml", &form("/x", "Now there is one."));
     serving.wait_for("/x", "Now there is one.");

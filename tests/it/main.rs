@@ -3,6 +3,7 @@
 
 mod support;
 
+mod admin;
 mod answers;
 mod api;
 mod backend_faults;
@@ -23,6 +24,7 @@ mod journal;
 mod languages;
 mod leaving;
 mod limits;
+mod metrics;
 mod opening;
 mod own_files;
 mod packed;

@@ -7,6 +7,7 @@ pub(crate) mod authority;
 pub(crate) mod client;
 pub(crate) mod h2c;
 pub(crate) mod log;
+pub(crate) mod numbers;
 pub(crate) mod peer;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use formgate::admin::serve::Admin;
 use formgate::codec::jwt;
 use formgate::codec::jwt::Verifier;
 use formgate::config::Config;
@@ -21,6 +23,7 @@ use formgate::flow::Gate;
 use formgate::gateway::serve::Listener;
 use formgate::gateway::stop::Stop;
 use formgate::gateway::tls::Tls;
+use formgate::metrics::register::Metrics;
 use formgate::model::origin::Origin;
 use formgate::rules::book::Book;
 use formgate::rules::book::Loaded;
@@ -31,6 +34,7 @@ use tokio::task::JoinHandle;
 use self::client::Ask;
 use self::client::Wire;
 use self::log::Log;
+use self::numbers::Numbers;
 use self::peer::Peer;
 
 /// How long anything in a test may take before it counts as never.
@@ -149,7 +153,7 @@ impl Site {
         let key = self.config.proof_key().expect("a key");
         let verifier = self.jwt.as_ref().map(Verifier::new);
         let verifier = verifier.transpose().expect("a good key");
-        let gate = Gate::new(settings, key, verifier, loaded.book);
+        let gate = Gate::new(settings, key, verifier, loaded.book, Metrics::new());
         let limits = self.config.limits.clone();
         let listener = Listener::bind(self.config.listen, self.tls, limits).await;
         let listener = listener.expect("a free port");
@@ -230,6 +234,20 @@ impl App {
         let loaded = book(vec![file], &[], &self.backend, &self.hooks);
         let loaded = loaded.unwrap_or_else(|complaints| panic!("{}", pictures(&complaints)));
         self.gate.replace(loaded.book);
+    }
+
+    /// Opens an admin listener of this gateway's.
+    pub(crate) async fn admin(&self) -> SocketAddr {
+        let admin = Admin::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let admin = admin.expect("a free port");
+        let address = admin.address().expect("an address");
+        tokio::spawn(admin.run(Arc::clone(self.gate.metrics())));
+        address
+    }
+
+    /// Everything that is counted, asked for as Prometheus does.
+    pub(crate) async fn numbers(&self) -> Numbers {
+        Numbers::of(self.admin().await).await
     }
 
     /// Tells the gateway to end; whether all that was under way was finished.
