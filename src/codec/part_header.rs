@@ -41,6 +41,8 @@ impl Filename {
     }
 }
 
+const DISPOSITION: &[u8] = b"content-disposition:";
+
 /// Reads the lines between a delimiter and the empty line, without their last CRLF.
 ///
 /// # Errors
@@ -74,9 +76,9 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
             _ => {}
         }
         // Some programs look for the disposition anywhere in the header.
-        if holds(value, b"content-disposition:") {
+        if holds(value, DISPOSITION) || is_mistaken(&line[..=colon]) {
             return Err(refuse(
-                "has `content-disposition:` inside a header's value, where some programs find it.",
+                "has `content-disposition:` inside another header line, where some programs find it.",
             ));
         }
     }
@@ -87,6 +89,11 @@ pub fn parse(block: &[u8], place: &str) -> Result<PartHeader, Rejected> {
         read_type(value, &mut header, &refuse)?;
     }
     Ok(header)
+}
+
+/// Whether a header's name, with its colon, ends like the disposition's and is another.
+fn is_mistaken(name: &[u8]) -> bool {
+    name.len() > DISPOSITION.len() && holds(name, DISPOSITION)
 }
 
 fn read_type(
@@ -450,7 +457,11 @@ mod tests {
             ),
             (
                 "X: Content-Disposition: form-data; name=\"b\"\r\nContent-Disposition: form-data; name=\"a\"",
-                "inside a header's value",
+                "inside another header line",
+            ),
+            (
+                "Content-Disposition: form-data; name=\"a\"\r\nX-Content-Disposition: form-data; name=\"b\"",
+                "inside another header line",
             ),
             ("Content-Disposition: form-data; name='a'", "cannot be read"),
             (
