@@ -165,6 +165,8 @@ static REWRITES: [HeaderName; 2] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
+const TOO_MANY: &str = "more readings than can be told apart";
+
 impl Routes {
     /// Adds a route; in any letter case if `folds`.
     pub fn add(&mut self, claim: Claim, folds: bool) {
@@ -203,14 +205,22 @@ impl Routes {
 
     /// Why the path cannot be trusted to have only its canonical reading.
     fn ambiguity(&self, written: &str, hits: &[Hit]) -> Option<&'static str> {
+        if self.claims.is_empty() {
+            return None;
+        }
         if let Some(rest) = path::behind_authority(written) {
             let canonical = path::canonical(&rest).into_owned();
-            let mut readings = path::readings(&rest).into_iter().chain([canonical]);
+            let Some(readings) = path::readings(&rest) else {
+                return Some(TOO_MANY);
+            };
+            let mut readings = readings.into_iter().chain([canonical]);
             if readings.any(|reading| self.is_another(&reading, hits)) {
                 return Some("two slashes at its beginning");
             }
         }
-        let readings = path::readings(written);
+        let Some(readings) = path::readings(written) else {
+            return Some(TOO_MANY);
+        };
         // Another reading that is the same forms' is no way around them.
         let another = readings
             .iter()
@@ -235,9 +245,9 @@ impl Routes {
         let values = REWRITES.iter().flat_map(|name| headers.get_all(name));
         let mut paths = values.filter_map(|value| path::of_target(value.to_str().ok()?));
         let leads = paths.any(|path| {
-            let mut readings = path::readings(path).into_iter();
+            let another = |reading: &String| self.is_another(reading, hits);
             self.is_another(&path::canonical(path), hits)
-                || readings.any(|reading| self.is_another(&reading, hits))
+                || path::readings(path).is_none_or(|readings| readings.iter().any(another))
         });
         leads.then_some("another path in `x-original-url` or `x-rewrite-url`")
     }

@@ -2,6 +2,7 @@
 //! against many is left to [`crate::rules::recognise`].
 
 use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
 
@@ -13,6 +14,20 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// What of a fixed segment is encoded: what no target may hold as it is. Escapes that are left in it stay.
+const FIXED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A route: a method, a path pattern, and what the query must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +71,11 @@ impl Route {
         if !path.starts_with('/') {
             return Err(format!("the path `{path}` must start with `/`; {wanted}"));
         }
+        if target.contains('#') {
+            return Err(format!(
+                "the path `{path}` has a `#`, and no request has one; leave out what follows it, or write `%23`"
+            ));
+        }
         if let Some(what) = path::ambiguity(path) {
             return Err(format!(
                 "the path `{path}` has {what}; no request to such a path is ever let through"
@@ -90,7 +110,7 @@ impl Route {
         for segment in &self.segments {
             target.push('/');
             match segment {
-                Segment::Fixed(text) => target.push_str(text),
+                Segment::Fixed(text) => target.extend(utf8_percent_encode(text, FIXED)),
                 Segment::Param(name) => target.extend(utf8_percent_encode(value(name)?, SEGMENT)),
                 Segment::Rest(name) => {
                     let parts = value(name)?.split('/');
@@ -225,6 +245,11 @@ mod tests {
                 "GET /f/{rest...}?step=1&a=b%20c",
                 Some("/f/a/b%20c?step=1&a=b+c"),
             ),
+            (
+                "GET /über uns/{camp}",
+                Some("/%C3%BCber%20uns/Z%C3%BCrich%20%26%201"),
+            ),
+            ("GET /a%20b%3b/c+d", Some("/a%20b%3B/c+d")),
             ("GET /camps/{other}", None),
         ] {
             let filled = Route::parse(written).expect("a route").fill(&params);
@@ -243,6 +268,7 @@ mod tests {
             ("POST /{a b}", "letters"),
             ("P0ST /", "not a method"),
             ("POST /a%2fb", "encoded slash"),
+            ("POST /a#b", "`#`"),
         ] {
             let error = Route::parse(written).expect_err(written);
             assert!(error.contains(why), "{written}: {error}");
