@@ -56,7 +56,10 @@ where
     };
     match first {
         None => {}
-        Some(Spoken { http2: true, ahead }) => http2(Ahead { ahead, stream }, peer, terms).await,
+        // On the heap, so that the usual connection has no room for it.
+        Some(Spoken { http2: true, ahead }) => {
+            Box::pin(http2(Ahead { ahead, stream }, peer, terms)).await;
+        }
         Some(Spoken {
             http2: false,
             ahead,
@@ -109,8 +112,9 @@ where
     let _ = done.await;
     let parts = connection.into_parts();
     let guard = parts.io.into_inner();
+    // Its end needs buffers for which a connection that goes on has no room.
     match line.take() {
-        Some(tunnel) => carry_tunnel(guard, parts.read_buf, tunnel).await,
+        Some(tunnel) => Box::pin(carry_tunnel(guard, parts.read_buf, tunnel)).await,
         None => {
             let limit = guard
                 .fault()
@@ -119,7 +123,7 @@ where
             if let Some(limit) = limit {
                 metrics.hit(limit);
             }
-            farewell(guard).await;
+            Box::pin(farewell(guard)).await;
         }
     }
 }

@@ -335,12 +335,18 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let trusted = &terms.gate.settings().trusted_proxies;
     let peer = Peer::new(address.ip(), tls.is_some(), trusted).holding(places);
-    let Some(tls) = tls else {
-        return connection::plain(stream, peer, terms).await;
-    };
+    match tls {
+        None => connection::plain(stream, peer, terms).await,
+        // On the heap, so that a plain connection has no room for it.
+        Some(tls) => Box::pin(secure(stream, peer, &tls, terms)).await,
+    }
+}
+
+async fn secure(stream: TcpStream, peer: Peer, tls: &Tls, terms: Terms) {
     let handshake = tls.acceptor().accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(terms.limits.header_timeout, handshake).await else {
-        gate.metrics().listener.handshakes.inc();
+    let handshake = Box::pin(tokio::time::timeout(terms.limits.header_timeout, handshake));
+    let Ok(Ok(stream)) = handshake.await else {
+        terms.gate.metrics().listener.handshakes.inc();
         tracing::debug!(target: "formgate::gateway", "a connection did not get through its TLS handshake");
         return;
     };

@@ -16,6 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http::Request;
 use http::Response;
@@ -256,10 +257,9 @@ impl Pool {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(SendError::Lost)?;
-        tokio::spawn(async move {
-            // How a connection ends is told to whoever waits for its answer.
-            drop(connection.with_upgrades().await);
-        });
+        // How a connection ends is told to whoever waits for its answer. Mapped, because an `async` block would have
+        // room for the connection three times.
+        tokio::spawn(connection.with_upgrades().map(drop));
         let now = Instant::now();
         let idle = Idle {
             clock: Clock::default(),
