@@ -438,6 +438,7 @@ pub fn request(
     *request.uri_mut() = uri(target, ask);
     let headers = request.headers_mut();
     headers.clone_from(&target.headers);
+    headers.insert(header::CONTENT_LENGTH, job.sent.into());
     set(headers, &target::ID, &job.id);
     headers.insert(&target::TIMESTAMP, seconds.into());
     if let Some(signature) = signature {

@@ -181,6 +181,7 @@ fn headers(rule: &HookRule) -> HeaderMap {
     );
     // Replaced in every call; here so that a copy has room for them.
     for name in [
+        &header::CONTENT_LENGTH,
         &ID,
         &TIMESTAMP,
         &EVENT,
@@ -191,6 +192,9 @@ fn headers(rule: &HookRule) -> HeaderMap {
         &PROOF,
     ] {
         headers.insert(name, HeaderValue::from_static(""));
+    }
+    if !rule.keys.is_empty() {
+        headers.insert(&SIGNATURE, HeaderValue::from_static(""));
     }
     for (name, secret) in &rule.headers {
         // Both were checked when the rule file was read.
