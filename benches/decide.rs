@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use divan::Bencher;
+use formgate::account::leg::Leg;
 use formgate::flow::asked::Asked;
 use formgate::flow::asked::Trail;
 use formgate::flow::local;
 use formgate::flow::submission::Route;
-use formgate::hooks::call::Trace;
 use formgate::model::call::Occasion;
 use formgate::model::decision::Decision;
 use formgate::model::decision::OnConflict;
@@ -24,6 +24,7 @@ use formgate::model::lang::Lang;
 use formgate::model::redirect::Allowed;
 use formgate::model::reply::MsgType;
 use formgate::model::reply::Reply;
+use formgate::model::trace::Trace;
 use formgate::rules::book::Book;
 use formgate::rules::book::Written;
 use formgate::rules::condition::Condition;
@@ -124,7 +125,7 @@ fn fields_and_rules(bencher: Bencher<'_, '_>) {
         params: Vec::new(),
     };
     let occasion = Occasion::default();
-    let trace = Trace::begin(uuid::Uuid::from_u128(1));
+    let trace = Trace::begin(1);
     let asked = Asked {
         event: Event::Preprocess,
         route: &route,
@@ -133,6 +134,7 @@ fn fields_and_rules(bencher: Bencher<'_, '_>) {
         here: "",
         lang: Lang::default(),
         trace: &trace,
+        leg: &Leg::none(),
         remark: None,
     };
     bencher.with_inputs(doc).bench_local_values(|mut doc| {

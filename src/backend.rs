@@ -74,6 +74,30 @@ pub enum BackendError {
     Switched,
 }
 
+impl BackendError {
+    /// What went wrong, in one word.
+    #[must_use]
+    pub const fn broke(&self) -> Broke {
+        match self {
+            Self::Send(error) => unanswered(error),
+            Self::Half(..) => Broke::Half,
+            Self::BothLengths(_) | Self::Switched => Broke::Malformed,
+        }
+    }
+}
+
+/// Why there was no answer, in one word.
+#[must_use]
+pub const fn unanswered(error: &SendError) -> Broke {
+    match error {
+        SendError::Connect(_) => Broke::Connect,
+        SendError::Unsent(_) => Broke::Unsent,
+        SendError::Lost(_) => Broke::Lost,
+        SendError::TimedOut(_) => Broke::TimedOut,
+        SendError::Upload(_) | SendError::Stalled(_) => Broke::Upload,
+    }
+}
+
 /// The backend's side of an upgraded connection, in the extensions of a 101 answer.
 #[derive(Debug, Clone)]
 pub struct Tunnel(pub OnUpgrade);
@@ -193,14 +217,7 @@ impl Backend {
                 Ok(exchange.response)
             }
             Err(error) => {
-                let broke = match &error {
-                    SendError::Connect(_) => Broke::Connect,
-                    SendError::Unsent(_) => Broke::Unsent,
-                    SendError::Lost(_) => Broke::Lost,
-                    SendError::TimedOut(_) => Broke::TimedOut,
-                    SendError::Upload(_) | SendError::Stalled(_) => Broke::Upload,
-                };
-                self.broke(broke);
+                self.broke(unanswered(&error));
                 Err(error)
             }
         }
@@ -210,11 +227,9 @@ impl Backend {
     async fn settle(&self, response: Response<Received>) -> Result<BackendAnswer, BackendError> {
         let settled = settle(response).await;
         match &settled {
-            Err(BackendError::Half(..)) => self.broke(Broke::Half),
-            Err(BackendError::BothLengths(_) | BackendError::Switched) => {
-                self.broke(Broke::Malformed);
-            }
+            // Counted where it was sent.
             Ok(_) | Err(BackendError::Send(_)) => {}
+            Err(error) => self.broke(error.broke()),
         }
         settled
     }
@@ -254,6 +269,7 @@ fn passed(mut arrival: Arrival, tempo: Tempo) -> Box<Request<Outgoing>> {
         upgrade,
         trailers,
         early,
+        received,
         ..
     } = arrival;
     if trailers {
@@ -267,7 +283,8 @@ fn passed(mut arrival: Arrival, tempo: Tempo) -> Box<Request<Outgoing>> {
         head.headers
             .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    let body = Outgoing::from(Paced::upload(body, head.version, tempo));
+    let body = Paced::upload(body, head.version, tempo).counted(received);
+    let body = Outgoing::from(body);
     if body.size_hint().exact().is_none() {
         // hyper takes a `GET` without a length for one without a body.
         head.headers.insert(

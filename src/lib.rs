@@ -28,6 +28,9 @@ pub mod rules;
 pub mod wire;
 
 // -- edges: one conversation with the outside world each
+/// What operators are told of each request.
+pub mod account;
+
 /// The form application.
 pub mod backend;
 

@@ -14,7 +14,7 @@ const BANDS: [(&str, &[&str]); 10] = [
     ("text", &["source"]),
     ("reading", &["codec", "page", "rules"]),
     ("wire", &["wire"]),
-    ("edges", &["backend", "hooks"]),
+    ("edges", &["account", "backend", "hooks"]),
     ("flow", &["flow"]),
     ("faces", &["gateway", "admin"]),
     ("assembly", &["config"]),
@@ -23,7 +23,7 @@ const BANDS: [(&str, &[&str]); 10] = [
 
 /// Dependencies that shape whatever they touch, and the modules that may name them. `main` is `src/main.rs`; `cli` is
 /// among the owners of HTTP because the demo's site and responder are servers of their own.
-const OWNERS: [(&str, &[&str]); 34] = [
+const OWNERS: [(&str, &[&str]); 38] = [
     ("annotate_snippets", &["source"]),
     ("anstream", &["cli"]),
     ("anyhow", &["cli"]),
@@ -45,8 +45,12 @@ const OWNERS: [(&str, &[&str]); 34] = [
     ("memchr", &["codec", "gateway"]),
     ("mimalloc", &["main"]),
     ("notify", &["cli"]),
+    ("opentelemetry", &["account"]),
+    ("opentelemetry_proto", &["account"]),
+    ("opentelemetry_sdk", &["account"]),
     ("pest", &["rules"]),
     ("prometheus_client", &["metrics"]),
+    ("prost", &["account"]),
     ("regex", &["rules"]),
     ("rustls", &["gateway", "main", "source", "wire"]),
     ("rustls_native_certs", &["wire"]),

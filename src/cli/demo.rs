@@ -30,6 +30,7 @@ use crate::cli::serve::Signals;
 use crate::cli::watch::Keeper;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::config::telemetry::Telemetry;
 use crate::flow::Gate;
 use crate::gateway::serve::Listener;
 use crate::gateway::stop::Stop;
@@ -70,10 +71,13 @@ async fn go(demo: &args::Demo, as_json: bool) -> anyhow::Result<ExitCode> {
         },
         rules: demo.rules.clone().unwrap_or_default(),
         project: "camp-lakeside".to_owned(),
-        log_format: if as_json {
-            LogFormat::Json
-        } else {
-            LogFormat::Text
+        telemetry: Telemetry {
+            log: if as_json {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            ..Telemetry::default()
         },
         ..Config::default()
     };

@@ -41,7 +41,7 @@ pub fn begin(config: &Config) -> Result<(), String> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let begun = match config.log_format {
+    let begun = match config.telemetry.log {
         LogFormat::Json => builder
             .json()
             .flatten_event(true)
@@ -63,7 +63,7 @@ fn wants_colours() -> bool {
 
 /// Says what is wrong in files: as pictures where the log is text, as events where it is for machines.
 pub fn complaints(complaints: &[Complaint], config: &Config) {
-    if config.log_format == LogFormat::Text {
+    if config.telemetry.log == LogFormat::Text {
         out::complaints(complaints, false);
         return;
     }

@@ -46,6 +46,12 @@ pub fn bytes(bytes: &[u8]) {
     let _ = std::io::stdout().write_all(bytes);
 }
 
+/// The result, for whoever writes it piece by piece.
+#[must_use]
+pub fn stream() -> Box<dyn Write + Send> {
+    Box::new(std::io::stdout())
+}
+
 /// Prints a line about the work.
 pub fn error(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");

@@ -37,7 +37,6 @@ use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
 use crate::hooks::call;
 use crate::hooks::call::Ask;
-use crate::hooks::call::Trace;
 use crate::hooks::target::Target;
 use crate::model::call::Named;
 use crate::model::call::SubmitResult;
@@ -48,6 +47,7 @@ use crate::model::job::Finding;
 use crate::model::lang::Lang;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
+use crate::model::trace::Trace;
 use crate::model::words::Word;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
@@ -212,7 +212,7 @@ impl<'a> Call<'a> {
             (Event::Load, LoadDoc::Empty) => Doc::default(),
             _ => self.trial.doc().clone(),
         };
-        let trace = Trace::begin(uuid::Uuid::now_v7());
+        let trace = Trace::begin(uuid::Uuid::now_v7().as_u128());
         let ask = Ask {
             named: Named {
                 event: self.event,

@@ -15,7 +15,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::time::Instant;
 
+use crate::account::Accounts;
 use crate::admin::serve::Admin;
 use crate::cli::args;
 use crate::cli::args::Args;
@@ -84,6 +86,9 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let manager = Manager::of_environment();
     let sockets = handed.public.len();
     let listener = listen(handed, &config, tls.clone()).await?;
+    let accounts = config.accounts(out::stream());
+    let accounts = accounts.map_err(|why| anyhow!(why))?;
+    let listener = listener.telling(accounts.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.address()?);
     let admin = match config.admin {
@@ -110,7 +115,7 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     manager.watch();
     tokio::select! {
         done = &mut serving => { done.context("the listener failed")?; }
-        () = attend(keeper, &gate, &manager, &mut signals) => {}
+        () = attend(keeper, &gate, accounts.as_ref(), &manager, &mut signals) => {}
     }
     metrics.draining.set(true);
     let delay = config.limits.drain_delay;
@@ -129,6 +134,7 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
         }
     }
     stop.now();
+    let end = Instant::now() + config.limits.drain;
     out::error("formgate: finishing what is under way; a second signal ends at once");
     let all = tokio::select! {
         done = serving => done.context("the listener failed")?,
@@ -137,6 +143,13 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
             return Ok(ExitCode::SUCCESS);
         }
     };
+    if let Some(accounts) = accounts {
+        // Whoever is told of requests may take as long as requests themselves may, together with them.
+        let told = tokio::time::timeout_at(end, accounts.end()).await;
+        if told.is_err() {
+            tracing::warn!(target: "formgate::telemetry", "not everything was told within limits.drain");
+        }
+    }
     if !all {
         tracing::warn!(target: "formgate::gateway", "not everything was finished within limits.drain");
     }
@@ -191,12 +204,22 @@ async fn listen(
 }
 
 /// Reloads when something changes, until the process is told to end.
-async fn attend(mut keeper: Keeper, gate: &Arc<Gate>, manager: &Manager, signals: &mut Signals) {
+async fn attend(
+    mut keeper: Keeper,
+    gate: &Arc<Gate>,
+    accounts: Option<&Arc<Accounts>>,
+    manager: &Manager,
+    signals: &mut Signals,
+) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = signals.hangup.recv() => {}
+            _ = signals.hangup.recv() => {
+                if let Some(accounts) = accounts {
+                    accounts.reopen();
+                }
+            }
             () = keeper.changed() => {}
         }
         manager.reloading();

@@ -13,7 +13,6 @@ use crate::codec::jwt::TokenSource;
 use crate::codec::jwt::Verifier;
 use crate::config::Config;
 use crate::config::Flags;
-use crate::config::LogFormat;
 use crate::config::keys::ADMIN;
 use crate::config::keys::BACKEND_TIMEOUTS;
 use crate::config::keys::BACKEND_TLS;
@@ -83,8 +82,7 @@ impl Config {
                 self.apply_admin(&admin);
             }
             if let Some(telemetry) = table.table("telemetry", &TELEMETRY) {
-                let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-                set(&mut self.log_format, telemetry.word("log", &formats));
+                self.telemetry.apply(&telemetry, folder);
             }
         }
         page.into_complaints()

@@ -103,7 +103,7 @@ pub static CONFIG: Shape = Shape {
         key(
             "telemetry",
             Kind::Table(&TELEMETRY),
-            "How logs are written.",
+            "What operators are told: logs, the access log, traces.",
         ),
     ],
 };
@@ -373,11 +373,63 @@ pub(in crate::config) static ADMIN: Shape = Shape {
 
 pub(in crate::config) static TELEMETRY: Shape = Shape {
     title: "[telemetry]",
-    doc: "How logs are written.",
+    doc: "What operators are told: logs, the access log, traces.",
     others: None,
-    keys: &[key(
-        "log",
-        Kind::Word(&["text", "json"]),
-        "Text for people, or JSON lines. Default: text.",
-    )],
+    keys: &[
+        key(
+            "log",
+            Kind::Word(&["text", "json"]),
+            "Text for people, or JSON lines. Default: text.",
+        ),
+        key(
+            "access_log",
+            Kind::Word(&["off", "text", "json"]),
+            "Write a line for each request. Default: off.",
+        ),
+        key(
+            "access_log_file",
+            Kind::Text,
+            "The file of these lines, opened anew on SIGHUP. Without it, they go to standard output.",
+        ),
+        key(
+            "access_log_addresses",
+            Kind::Word(&["none", "short", "full"]),
+            "How much of a person's address they have: nothing, the network (24 bits of IPv4, 48 of IPv6), all of it. Default: none.",
+        ),
+        key(
+            "otlp",
+            Kind::Text,
+            "The collector that traces are sent to, in OTLP over HTTP (`http://127.0.0.1:4318`). Default: none.",
+        ),
+        key(
+            "otlp_headers",
+            Kind::Texts,
+            "Headers for the collector, as `NAME=value`; secrets as `NAME=env:VARIABLE` or `NAME=file:PATH`. Default: none.",
+        ),
+        key(
+            "otlp_timeout",
+            Kind::Duration,
+            "How long sending one batch may take. Default: 10s.",
+        ),
+        key(
+            "sample",
+            Kind::Bound,
+            "The share of traces that are written down, from 0 to 1, where none goes on that was begun elsewhere. Default: 1.",
+        ),
+        key(
+            "trace_context",
+            Kind::Word(&["trusted", "always", "never"]),
+            "Whose `traceparent` a trace goes on with: that of `trusted_proxies`, anybody's, nobody's. Default: trusted.",
+        ),
+        key(
+            "service",
+            Kind::Text,
+            "The gateway's `service.name` in traces. Default: formgate.",
+        ),
+        key(
+            "resource",
+            Kind::Texts,
+            "More attributes of the gateway in traces, as `NAME=value`. Default: none.",
+        ),
+    ],
 };

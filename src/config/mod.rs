@@ -7,6 +7,7 @@ mod keys;
 pub mod reach;
 mod shown;
 mod sources;
+pub mod telemetry;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,6 +26,7 @@ use crate::config::sources::PREFIX;
 use crate::config::sources::from_variables;
 use crate::config::sources::read_file;
 use crate::config::sources::virtual_page;
+use crate::config::telemetry::Telemetry;
 use crate::flow::Pages;
 use crate::flow::Settings;
 use crate::flow::decode::Intake;
@@ -75,8 +77,8 @@ pub struct Config {
     pub ca: Option<PathBuf>,
     /// What is logged.
     pub log: String,
-    /// How it is written.
-    pub log_format: LogFormat,
+    /// What operators are told besides, and how.
+    pub telemetry: Telemetry,
     /// TLS towards people.
     pub tls: Option<Files>,
     /// What connections may do.
@@ -126,7 +128,7 @@ impl Default for Config {
             key: None,
             ca: None,
             log: "info".to_owned(),
-            log_format: LogFormat::Text,
+            telemetry: Telemetry::default(),
             tls: None,
             limits: Limits::default(),
             intake: Intake {
@@ -372,7 +374,8 @@ mod tests {
         let file = format!(
             "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\nproxy = 'http://p:1'\n\
              proxy_credentials = '{secret}'\nno_proxy = ['*']\n[admin]\nlisten = '127.0.0.1:1'\n[backend_tls]\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\n[tls]\ncert = 'c'\nkey = 'k'\n\
-             [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n"
+             [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n\
+             [telemetry]\notlp = 'http://127.0.0.1:4318'\naccess_log_file = 'a.log'\notlp_headers = ['authorization={secret}', 'x-scope=hunter2']\n"
         );
         let config = compose(&file, &[], &Vec::new()).expect("good").config;
         let shown = config.shown();

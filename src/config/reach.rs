@@ -73,9 +73,7 @@ impl Config {
     /// # Errors
     /// The key that is wrong, and why.
     pub fn reach(&self) -> Result<Reach, (String, String)> {
-        let extra = self.ca.as_deref().map(authorities).transpose();
-        let extra = extra.map_err(|why| ("ca".to_owned(), why))?;
-        let usual = ClientTls::usual(extra.as_ref());
+        let usual = self.usual_tls()?;
         let to_backends = usual.with(&certificates("backend_tls", &self.backend_certificates)?);
         let to_hooks = usual.with(&certificates("egress", &self.hook_certificates)?);
         let networks = self.egress.clone();
@@ -87,6 +85,13 @@ impl Config {
             // Each hook has its own time; the pool's is the longest a hook can have.
             hook_pool: pool::Settings::default(),
         })
+    }
+
+    /// TLS as a client, with the authorities that are believed everywhere.
+    pub(in crate::config) fn usual_tls(&self) -> Result<ClientTls, (String, String)> {
+        let extra = self.ca.as_deref().map(authorities).transpose();
+        let extra = extra.map_err(|why| ("ca".to_owned(), why))?;
+        Ok(ClientTls::usual(extra.as_ref()))
     }
 
     /// The files that [`Config::reach`] reads.

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::codec::jwt::TokenSource;
 use crate::config::Config;
-use crate::config::LogFormat;
 use crate::source::measure::show_duration;
 use crate::source::measure::show_size;
 
@@ -73,17 +72,10 @@ impl Config {
             ),
             ("backend_timeouts.idle", time(self.backend_pool.idle)),
             ("backend_timeouts.page", time(self.pages.wait)),
-            (
-                "telemetry.log",
-                quoted(if self.log_format == LogFormat::Json {
-                    "json"
-                } else {
-                    "text"
-                }),
-            ),
         ];
         let admin = self.admin.map(|address| address.to_string());
         shown.extend(admin.map(|address| ("admin.listen", quoted(&address))));
+        shown.extend(self.telemetry.shown());
         // Where a secret comes from may be seen; what it is may not.
         let reference = |path: &'static str| {
             let found = self.references.get(path);

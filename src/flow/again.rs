@@ -15,10 +15,13 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 
+use crate::account::Account;
+use crate::account::leg::Kind;
 use crate::backend;
 use crate::backend::BackendError;
 use crate::flow::Gate;
 use crate::flow::answer::Said;
+use crate::flow::note_answer;
 use crate::flow::show;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
@@ -207,10 +210,11 @@ pub(in crate::flow) async fn page(
     way: &Way,
     submission: &Submission,
     said: &mut Said,
+    account: &Account,
 ) -> Result<Response<Outgoing>, NoPage> {
     let wait = gate.settings.pages.wait;
     let mut cookies = Vec::new();
-    let work = fetch(gate, way, submission, (said, &mut cookies));
+    let work = fetch(gate, way, submission, (said, &mut cookies), account);
     let page = tokio::time::timeout(wait, work).await;
     let page = page.unwrap_or(Err(NoPage::Late));
     if let Err(why) = &page {
@@ -227,6 +231,7 @@ async fn fetch(
     way: &Way,
     submission: &Submission,
     (said, cookies): (&Said, &mut Vec<HeaderValue>),
+    account: &Account,
 ) -> Result<Response<Outgoing>, NoPage> {
     let Way {
         route,
@@ -237,12 +242,16 @@ async fn fetch(
     let (person, pages) = (&submission.head.headers, gate.settings.pages);
     let page = way.page().ok_or(NoPage::Nowhere)?;
     let url = viewer.url(&page.target).ok_or(NoPage::Nowhere)?;
-    let request = request(person, &page.target, &said.request_id).ok_or(NoPage::Nowhere)?;
+    let mut request = request(person, &page.target, &said.request_id).ok_or(NoPage::Nowhere)?;
     let backend = snapshot
         .backends
         .of(page.form.and_then(|form| form.backend.as_ref()));
-    let response = backend::fetch(backend, request, pages.wait).await?;
-    let response: Response<Outgoing> = response.into();
+    let mut leg = account.leg("page", Kind::Backend);
+    leg.announce(request.headers_mut());
+    let response = backend::fetch(backend, request, pages.wait).await;
+    note_answer(&mut leg, response.as_ref().map(|answer| answer.head.status));
+    drop(leg);
+    let response: Response<Outgoing> = response?.into();
     let set = response.headers().get_all(header::SET_COOKIE);
     cookies.extend(set.iter().cloned());
     if response.status() != StatusCode::OK {

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::account::leg::Leg;
 use crate::flow::submission::Route;
-use crate::hooks::call::Trace;
 use crate::model::call::Attempt;
 use crate::model::call::Named;
 use crate::model::call::Occasion;
@@ -16,6 +16,7 @@ use crate::model::job::Job;
 use crate::model::lang::Lang;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
+use crate::model::trace::Trace;
 use crate::model::words::Tongue;
 use crate::rules::hook::HookRule;
 use crate::rules::place::Place;
@@ -35,8 +36,10 @@ pub struct Asked<'a> {
     pub here: &'a str,
     /// The language in which the person is spoken to.
     pub lang: Lang,
-    /// The trace the request belongs to.
+    /// The trace the request belongs to, where the leg knows of none.
     pub trace: &'a Trace,
+    /// The leg of asking, in the request's account.
+    pub leg: &'a Leg,
     /// Something odd about the question itself, for the job of whoever is asked.
     pub remark: Option<&'a Finding>,
 }

@@ -13,6 +13,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::account::Account;
+use crate::account::leg::Kind;
+use crate::account::leg::Leg;
 use crate::flow::asked::Asked;
 use crate::flow::asked::CalledHook;
 use crate::flow::asked::Trail;
@@ -20,6 +23,7 @@ use crate::flow::asked::in_words;
 use crate::flow::journal;
 use crate::flow::local;
 use crate::flow::snapshot::Snapshot;
+use crate::flow::submission::Route;
 use crate::hooks::answer;
 use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
@@ -40,6 +44,7 @@ use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
+use crate::model::trace::Trace;
 use crate::model::words::Word;
 use crate::rules::case::FAILS;
 use crate::rules::form::ChainHook;
@@ -253,12 +258,20 @@ async fn ask_one(
             let Some(target) = snapshot.targets.get(chained.number) else {
                 return Given::Nothing;
             };
-            let ask = ask(asked, doc, chained, key, deadline);
+            let hook = &chained.hook;
+            let mut leg = asked
+                .leg
+                .child(Kind::Hook, || format!("call {}", hook.name));
+            let own = leg.trace();
+            let trace = own.as_ref().unwrap_or(asked.trace);
+            let ask = ask(asked, doc, chained, (key, trace), deadline);
             if chained.hook.mode == Mode::Shadow {
                 match Arc::clone(&target.shadows).try_acquire_owned() {
                     Ok(place) => {
                         let (snapshot, key) = (Arc::clone(snapshot), Arc::clone(key));
-                        let work = shadow(snapshot, key, Owned::of(asked, doc), chained.clone());
+                        let leg = leg.apart();
+                        let owned = Owned::of(asked, doc, trace.clone());
+                        let work = shadow(snapshot, key, owned, chained.clone(), leg);
                         tasks.spawn(async move {
                             work.await;
                             drop(place);
@@ -271,6 +284,7 @@ async fn ask_one(
             let mut called = Box::pin(call::call(target, ask)).await;
             called.job.warnings.extend(asked.remark.cloned());
             journal::debug(&called);
+            note_job(&mut leg, &called.job);
             Given::Live(Box::new(called))
         }
     }
@@ -280,7 +294,7 @@ fn ask<'a>(
     asked: &'a Asked<'a>,
     doc: &'a Doc,
     chained: &ChainHook,
-    key: &'a Key,
+    (key, trace): (&'a Key, &'a Trace),
     deadline: Instant,
 ) -> Ask<'a> {
     Ask {
@@ -291,7 +305,7 @@ fn ask<'a>(
         doc,
         allowed: asked.allowed,
         deadline,
-        trace: asked.trace,
+        trace,
         key,
         id: uuid::Uuid::now_v7(),
     }
@@ -304,20 +318,20 @@ struct Owned {
     occasion: crate::model::call::Occasion,
     own_host: Option<String>,
     here: String,
-    trace: crate::hooks::call::Trace,
+    trace: Trace,
     remark: Option<Finding>,
     doc: Doc,
 }
 
 impl Owned {
-    fn of(asked: &Asked<'_>, doc: &Doc) -> Self {
+    fn of(asked: &Asked<'_>, doc: &Doc, trace: Trace) -> Self {
         Self {
             event: asked.event,
             route: asked.route.clone(),
             occasion: asked.occasion.clone(),
             own_host: asked.allowed.own.map(str::to_owned),
             here: asked.here.to_owned(),
-            trace: asked.trace.clone(),
+            trace,
             remark: asked.remark.cloned(),
             doc: doc.clone(),
         }
@@ -336,7 +350,13 @@ fn crowded_out(target: &Target, ask: Ask<'_>) -> Job {
 }
 
 /// Calls a hook whose reply is only recorded.
-async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: ChainHook) {
+async fn shadow(
+    snapshot: Arc<Snapshot>,
+    key: Arc<Key>,
+    owned: Owned,
+    chained: ChainHook,
+    mut leg: Leg,
+) {
     let Some(target) = snapshot.targets.get(chained.number) else {
         return;
     };
@@ -351,16 +371,51 @@ async fn shadow(snapshot: Arc<Snapshot>, key: Arc<Key>, owned: Owned, chained: C
         here: &owned.here,
         lang: Lang::default(), // nobody hears it
         trace: &owned.trace,
+        leg: &Leg::none(),
         remark: owned.remark.as_ref(),
     };
     let deadline = Instant::now() + chained.hook.timeout;
-    let mut called = call::call(target, ask(&asked, &owned.doc, &chained, &key, deadline)).await;
+    let ask = ask(&asked, &owned.doc, &chained, (&key, &owned.trace), deadline);
+    let mut called = call::call(target, ask).await;
     called.job.warnings.extend(asked.remark.cloned());
     journal::debug(&called);
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;
+    note_job(&mut leg, &called.job);
     journal::job(&called.job, Some(&chained.hook.place));
     target.meter.note(&called.job);
+}
+
+/// Begins the leg of asking about an event; where there are hooks, it is their time.
+pub(in crate::flow) fn asking(account: &Account, route: &Route, event: Event) -> Leg {
+    let name = match event {
+        Event::Load => "consult form_load",
+        Event::Preprocess => "consult form_preprocess",
+        Event::Submit => "consult form_submit",
+    };
+    let hooks = !route.form.hooks(event).is_empty();
+    account.leg(name, if hooks { Kind::Hooks } else { Kind::Own })
+}
+
+/// What the account is told of a decision.
+pub(in crate::flow) fn note_decision(leg: &mut Leg, decision: &Decision) {
+    leg.note("formgate.decision", journal::course(decision));
+    leg.count("formgate.messages", decision.messages().len());
+    leg.count("formgate.changed", decision.jdoc().len());
+}
+
+/// What the account is told of a call: names, sizes and outcomes.
+fn note_job(leg: &mut Leg, job: &Job) {
+    leg.note("formgate.outcome", job.outcome.word());
+    leg.note_any("formgate.would", job.would.map(Outcome::word));
+    leg.note("formgate.run", i64::from(job.run));
+    leg.count("http.request.body.size", job.sent);
+    leg.count("http.response.body.size", job.received);
+    leg.note_any("http.response.status_code", job.status.map(i64::from));
+    leg.count("formgate.changed", job.changed.len());
+    if job.would.unwrap_or(job.outcome).is_failure() {
+        leg.fail(job.would.unwrap_or(job.outcome).word());
+    }
 }
 
 /// Folds in what a hook gave.

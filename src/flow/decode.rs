@@ -59,6 +59,18 @@ pub enum DecodeError {
     Spool(std::io::Error),
 }
 
+impl DecodeError {
+    /// What went wrong, in one word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "rejected",
+            Self::Gone => "left",
+            Self::Spool(_) => "failed",
+        }
+    }
+}
+
 /// Reads a submission of `form`; that of a GET form is its query.
 ///
 /// # Errors

@@ -167,13 +167,7 @@ pub fn decision(decision: &Decision, form: &str, request_id: &str) {
     if !tracing::enabled!(target: "formgate::decision", Level::INFO) {
         return;
     }
-    let course = match (decision.course(), decision.redirect()) {
-        (Course::Continue, _) if decision.jdoc().is_empty() => "continued",
-        (Course::Continue, _) => "patched",
-        (Course::Stop, Some(_)) => "redirected",
-        (Course::Stop, None) => "stopped",
-        (Course::Unavailable, _) => "unavailable",
-    };
+    let course = course(decision);
     let changed: Vec<String> = decision.jdoc().keys().cloned().collect();
     let errors: Vec<String> = decision
         .field_errors()
@@ -193,6 +187,17 @@ pub fn decision(decision: &Decision, form: &str, request_id: &str) {
         "{form} {} {course}",
         decision.event().name(),
     );
+}
+
+/// What was decided, in one word.
+pub(in crate::flow) fn course(decision: &Decision) -> &'static str {
+    match (decision.course(), decision.redirect()) {
+        (Course::Continue, _) if decision.jdoc().is_empty() => "continued",
+        (Course::Continue, _) => "patched",
+        (Course::Stop, Some(_)) => "redirected",
+        (Course::Stop, None) => "stopped",
+        (Course::Unavailable, _) => "unavailable",
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

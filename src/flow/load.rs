@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::Response;
 use http::header;
 
+use crate::account::Account;
 use crate::flow::Gate;
 use crate::flow::Visit;
 use crate::flow::answer::Answer;
@@ -14,7 +15,9 @@ use crate::flow::answer::Said;
 use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
 use crate::flow::carry;
+use crate::flow::consult::asking;
 use crate::flow::consult::consult;
+use crate::flow::consult::note_decision;
 use crate::flow::error::FlowError;
 use crate::flow::journal;
 use crate::flow::person;
@@ -45,9 +48,12 @@ pub(in crate::flow) async fn load(
         visit.arrival.head.headers.insert(&REQUEST_ID, id);
     }
     journal::opened(&visit.arrival.head, &route.id, &visit.request_id);
+    visit.account.form(&route.id);
+    visit.account.event(Event::Load);
     if !route.form.asks(Event::Load) {
-        let arrival = visit.arrival;
-        let response = gate.fetch(&visit.snapshot, arrival, Some(&route)).await?;
+        let (arrival, account) = (visit.arrival, &visit.account);
+        let fetching = gate.fetch(&visit.snapshot, arrival, Some(&route), account);
+        let response = fetching.await?;
         // What came along may be about a field of the form.
         let said = visit.viewer.carried.as_ref().map(|_| {
             let decision = Decision::new(Event::Load);
@@ -74,12 +80,14 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         snapshot,
         request_id,
         viewer,
+        account,
     } = visit;
     let head = arrival.head.clone();
     let address = arrival.person(&gate.settings.trusted_proxies);
     let (mut page, mut doc, mut remark) = (Page::Later(arrival), Doc::default(), None);
     if route.form.load_doc == LoadDoc::Page {
-        let response = page.response(gate, &snapshot, &route, true).await?;
+        let response = page.response(gate, &snapshot, &route, true, &account);
+        let response = response.await?;
         let pages = gate.settings.pages;
         let (response, read) = present::read(response, &route, &viewer, &snapshot, pages).await;
         page = Page::Coming(response);
@@ -91,6 +99,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     let known = person::known(gate, &request_id, address);
     let occasion = person::occasion(&route, &head, &doc, known);
     let trace = person::trace(&head.headers);
+    let mut leg = asking(&account, &route, Event::Load);
     let asked = Asked {
         event: Event::Load,
         route: &route,
@@ -102,12 +111,15 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         here: viewer.target(),
         lang: viewer.wants.lang,
         trace: &trace,
+        leg: &leg,
         remark: remark.as_ref(),
     };
     let (responders, mut trail) = (gate.responders(&snapshot), Trail::default());
     let decision = consult(&asked, &mut doc, responders, &mut trail)
         .await
         .decision;
+    note_decision(&mut leg, &decision);
+    drop(leg);
     journal::decision(&decision, &route.id, &request_id);
     if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
         let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
@@ -122,7 +134,8 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     {
         ask_anew(&mut arrival.head.headers);
     }
-    let response = page.response(gate, &snapshot, &route, whole).await?;
+    let response = page.response(gate, &snapshot, &route, whole, &account);
+    let response = response.await?;
     let said = Said::opened(&decision, response.status().as_u16(), route);
     Ok(Answer::Backend(
         response,
@@ -138,6 +151,7 @@ impl Page {
         snapshot: &Snapshot,
         route: &Route,
         whole: bool,
+        account: &Account,
     ) -> Result<Response<Outgoing>, FlowError> {
         let mut arrival = match self {
             Self::Later(arrival) => arrival,
@@ -146,7 +160,7 @@ impl Page {
         if whole {
             ask_for_whole(&mut arrival.head.headers);
         }
-        gate.fetch(snapshot, arrival, Some(route)).await
+        gate.fetch(snapshot, arrival, Some(route), account).await
     }
 
     /// The cookies of a page that is not shown.

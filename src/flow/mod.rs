@@ -33,11 +33,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::Response;
+use http::StatusCode;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
+use crate::account::Account;
+use crate::account::leg::Kind;
+use crate::account::leg::Leg;
 use crate::backend;
+use crate::backend::BackendError;
 use crate::codec::flash::PURPOSE;
 use crate::codec::flash::Seal;
 use crate::codec::jwt::Verifier;
@@ -123,6 +128,7 @@ pub(in crate::flow) struct Visit {
     pub(in crate::flow) snapshot: Arc<Snapshot>,
     pub(in crate::flow) request_id: String,
     pub(in crate::flow) viewer: Arc<Viewer>,
+    pub(in crate::flow) account: Account,
 }
 
 impl Gate {
@@ -191,17 +197,20 @@ impl Gate {
         self: &Arc<Self>,
         arrival: Result<Box<Arrival>, Rejected>,
         wants: Wants,
+        account: &Account,
     ) -> Response<Outgoing> {
         let mut asked = Asked::new(&self.metrics.gate);
         let answer = match arrival {
-            Ok(arrival) => self.run(arrival, wants, &mut asked).await,
+            Ok(arrival) => self.run(arrival, wants, (&mut asked, account)).await,
             Err(rejected) => FlowError::from(rejected).into_answer(""),
         };
         let said = answer.said();
         if let Some(limit) = said.and_then(|said| said.limit) {
             self.metrics.hit(limit);
         }
-        asked.end(said.map(|said| said.ended));
+        let ended = asked.end(said.map(|said| said.ended));
+        account.outcome(ended.word());
+        let _leg = account.leg("respond", Kind::Own);
         respond(answer, wants)
     }
 
@@ -209,12 +218,13 @@ impl Gate {
         self: &Arc<Self>,
         mut arrival: Box<Arrival>,
         wants: Wants,
-        asked: &mut Asked<'_>,
+        (asked, account): (&mut Asked<'_>, &Account),
     ) -> Answer {
         if let Some(own) = own_file::answer(&arrival.head) {
             asked.is_of(None, Ended::Own);
             return Answer::Backend(own, None);
         }
+        let recognising = account.leg("recognise", Kind::Own);
         let carried = flash::take(&mut arrival);
         let snapshot = self.live.load_full(); // one set of rules for the whole request
         let ours = self.key.check(&mut arrival.head.headers, now);
@@ -223,16 +233,19 @@ impl Gate {
             Ok(meant) => meant,
             Err(error) => return error.into_answer(&request_id(&arrival)),
         };
+        drop(recognising);
         match meant {
             Meant::Nobody(route) if carried.is_empty() => {
-                let passed = self.pass(&snapshot, arrival, route.as_ref()).await;
+                let passed = self.pass(&snapshot, arrival, route.as_ref(), account);
+                let passed = passed.await;
                 passed.unwrap_or_else(|error| error.into_answer(""))
             }
             // On the heap, so that a request that only passes through does not carry its room around.
             asks => {
                 let book = &snapshot.book;
                 let viewer = Viewer::of(&arrival, wants, &carried, book, &self.seal, now());
-                Box::pin(self.ask(snapshot, arrival, asks, viewer, asked)).await
+                let about = (asked, account);
+                Box::pin(self.ask(snapshot, arrival, asks, viewer, about)).await
             }
         }
     }
@@ -244,9 +257,10 @@ impl Gate {
         mut arrival: Box<Arrival>,
         meant: Meant,
         viewer: Viewer,
-        asked: &mut Asked<'_>,
+        (asked, account): (&mut Asked<'_>, &Account),
     ) -> Answer {
         let request_id = request_id(&arrival);
+        account.request_id(&request_id);
         let viewer = Arc::new(viewer);
         if viewer.carried.is_some() {
             viewer::ask_for_whole(&mut arrival.head.headers);
@@ -256,10 +270,12 @@ impl Gate {
             snapshot: Arc::clone(&snapshot),
             request_id: request_id.clone(),
             viewer: Arc::clone(&viewer),
+            account: account.clone(),
         };
         let done = match meant {
             Meant::Nobody(route) => {
-                Box::pin(self.pass(&visit.snapshot, visit.arrival, route.as_ref())).await
+                let passed = self.pass(&visit.snapshot, visit.arrival, route.as_ref(), account);
+                Box::pin(passed).await
             }
             Meant::Page(route) => {
                 asked.is_of(snapshot.meter(&route.form).cloned(), Ended::Loaded);
@@ -292,7 +308,9 @@ impl Gate {
         };
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
         let pages = self.settings.pages;
+        let showing = account.leg("show", Kind::Own);
         let answer = show(answer, &viewer, &self.seal, &snapshot, pages).await;
+        drop(showing);
         journal::answered(&answer, &request_id);
         answer
     }
@@ -303,21 +321,26 @@ impl Gate {
         snapshot: &Snapshot,
         arrival: Box<Arrival>,
         route: Option<&Route>,
+        account: &Account,
     ) -> Result<Answer, FlowError> {
-        let response = self.fetch(snapshot, arrival, route).await?;
+        let response = self.fetch(snapshot, arrival, route, account).await?;
         Ok(Answer::Backend(response, None))
     }
 
     async fn fetch(
         &self,
         snapshot: &Snapshot,
-        arrival: Box<Arrival>,
+        mut arrival: Box<Arrival>,
         route: Option<&Route>,
+        account: &Account,
     ) -> Result<Response<Outgoing>, FlowError> {
         let origin = route.and_then(|route| route.form.backend.as_ref());
         let changes = !arrival.head.method.is_safe();
         let backend = snapshot.backends.of(origin);
+        let mut leg = account.leg("forward", Kind::Backend);
+        leg.announce(&mut arrival.head.headers);
         let response = backend::pass(backend, arrival, self.settings.upload).await;
+        note_answer(&mut leg, response.as_ref().map(Response::status));
         response.map_err(|error| FlowError::Pass(error, changes))
     }
 
@@ -343,6 +366,14 @@ impl Gate {
             key: &self.key,
             tasks: &self.tasks,
         }
+    }
+}
+
+/// What the account is told of a backend's answer.
+fn note_answer(leg: &mut Leg, answer: Result<StatusCode, &BackendError>) {
+    match answer {
+        Ok(status) => leg.note("http.response.status_code", i64::from(status.as_u16())),
+        Err(error) => leg.fail(error.broke().word()),
     }
 }
 

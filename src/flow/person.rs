@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::account::spans;
 use crate::codec::jwt;
 use crate::codec::jwt::TokenSource;
 use crate::codec::jwt::Verifier;
 use crate::flow::Gate;
 use crate::flow::submission::Route;
-use crate::hooks::call::Trace;
 use crate::model::call::FormInfo;
 use crate::model::call::Meta;
 use crate::model::call::Occasion;
@@ -23,6 +23,7 @@ use crate::model::doc::Doc;
 use crate::model::doc::Item;
 use crate::model::flat::Flat;
 use crate::model::hidden::Hidden;
+use crate::model::trace::Trace;
 use crate::rules::form::Form;
 use crate::rules::person::UserSource;
 use crate::rules::recognise::query_pairs;
@@ -58,13 +59,11 @@ pub(in crate::flow) fn known<'a>(
     }
 }
 
-/// The trace that a request belongs to: its own, or one that begins here.
+/// The trace that a request belongs to where none are told: its own, or one that begins here.
 #[must_use]
 pub fn trace(headers: &HeaderMap) -> Trace {
-    let given = headers
-        .get("traceparent")
-        .and_then(|value| Trace::parse(value.to_str().ok()?));
-    given.unwrap_or_else(|| Trace::begin(uuid::Uuid::now_v7()))
+    let given = spans::given(headers).map(Trace::without_span);
+    given.unwrap_or_else(|| Trace::begin(uuid::Uuid::now_v7().as_u128()))
 }
 
 /// Gathers everything a call says besides the doc.

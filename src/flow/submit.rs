@@ -13,6 +13,8 @@ use http::Response;
 use http::header;
 use serde_json::Value;
 
+use crate::account::Account;
+use crate::account::leg::Kind;
 use crate::backend;
 use crate::backend::BackendAnswer;
 use crate::backend::BackendError;
@@ -27,7 +29,9 @@ use crate::flow::asked::Asked;
 use crate::flow::asked::Trail;
 use crate::flow::carry;
 use crate::flow::consult::Consulted;
+use crate::flow::consult::asking;
 use crate::flow::consult::consult;
+use crate::flow::consult::note_decision;
 use crate::flow::decode::decode;
 use crate::flow::decode::decode_again;
 use crate::flow::error::FlowError;
@@ -36,6 +40,7 @@ use crate::flow::journal;
 use crate::flow::lookalike;
 use crate::flow::meant::Open;
 use crate::flow::meant::could_hold_fields;
+use crate::flow::note_answer;
 use crate::flow::now;
 use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
@@ -43,7 +48,6 @@ use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
 use crate::flow::wants::Medium;
-use crate::hooks::call::Trace;
 use crate::metrics::meters::Submitted;
 use crate::metrics::word::Ended;
 use crate::model::call::Occasion;
@@ -59,6 +63,7 @@ use crate::model::job::JobKind;
 use crate::model::job::Outcome as JobOutcome;
 use crate::model::job::Timings;
 use crate::model::redirect::Allowed;
+use crate::model::trace::Trace;
 use crate::model::words::Word;
 use crate::rules::accepted::Update;
 use crate::rules::form::Form;
@@ -81,6 +86,7 @@ pub(in crate::flow) async fn submit(
 ) -> Result<Answer, FlowError> {
     let gate = Arc::clone(gate);
     carry::to_its_end(&gate.tasks.clone(), async move {
+        visit.account.form(&route.id);
         let left = left(&visit, &route);
         let (submission, visitor) = read(&gate, visit, &left, route.is_get).await?;
         go_on(gate, visitor, route, submission, left).await
@@ -99,10 +105,9 @@ pub(in crate::flow) async fn submit_perhaps(
     let first = match first {
         Some(first) if !is_nobody_s => first,
         beside => {
-            let passed = gate
-                .pass(&visit.snapshot, visit.arrival, beside.as_ref())
-                .await;
-            return Ok((passed?, None));
+            let (arrival, account) = (visit.arrival, &visit.account);
+            let passing = gate.pass(&visit.snapshot, arrival, beside.as_ref(), account);
+            return Ok((passing.await?, None));
         }
     };
     let gate = Arc::clone(gate);
@@ -125,7 +130,7 @@ async fn settle(
     let (submission, visitor) = read(&gate, visit, &left, is_get).await?;
     match open.settle(&submission.doc)? {
         None => {
-            let passed = pass_on(&gate, &visitor.snapshot, &first, submission).await;
+            let passed = pass_on(&gate, &visitor, &first, submission).await;
             Ok((passed?, None))
         }
         Some(route) => {
@@ -157,6 +162,7 @@ struct Visitor {
     address: IpAddr,
     /// A place among `limits.connections`, kept to the end.
     place: Arc<Peer>,
+    account: Account,
 }
 
 async fn read(
@@ -170,22 +176,31 @@ async fn read(
         snapshot,
         request_id,
         viewer,
+        account,
     } = visit;
+    let mut leg = account.leg("decode", Kind::Own);
     let visitor = Visitor {
         viewer,
         snapshot,
         request_id,
         address: arrival.person(&gate.settings.trusted_proxies),
         place: Arc::clone(&arrival.peer),
+        account,
     };
     arrival.announce();
-    let Arrival { head, body, .. } = *arrival;
-    let body = Paced::upload(body, head.version, gate.settings.upload);
+    let Arrival {
+        head,
+        body,
+        received,
+        ..
+    } = *arrival;
+    let body = Paced::upload(body, head.version, gate.settings.upload).counted(received);
     let form = Arc::clone(&left.form);
     let reading = decode(form, is_get, head, body, &gate.settings.intake);
-    let submission = reading
-        .await
-        .map_err(|error| FlowError::reading(error, left))?;
+    let submission = reading.await.map_err(|error| {
+        leg.fail(error.word());
+        FlowError::reading(error, left)
+    })?;
     Ok((submission, visitor))
 }
 
@@ -201,10 +216,14 @@ async fn go_on(
     let form = Arc::clone(&route.form);
     let counted = visitor.snapshot.meter(&form).cloned().map(Submitted::new);
     let request_id = visitor.request_id.clone();
+    let account = visitor.account.clone();
+    account.form(&route.id);
     let done = carry_on(gate, visitor, route, submission, left).await;
     let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
+    let ended = answer.ended(&form);
+    account.outcome(ended.word());
     if let Some(counted) = counted {
-        counted.end(answer.ended(&form));
+        counted.end(ended);
     }
     Ok(answer)
 }
@@ -228,6 +247,7 @@ async fn carry_on(
     };
     let _place = visitor.place;
     journal::arrived(&submission, &route.id, &visitor.request_id);
+    visitor.account.event(Event::Preprocess);
     let known = person::known(&gate, &visitor.request_id, visitor.address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
@@ -235,6 +255,7 @@ async fn carry_on(
         gate,
         viewer: visitor.viewer,
         snapshot: visitor.snapshot,
+        account: visitor.account,
         route,
         left,
     });
@@ -244,14 +265,18 @@ async fn carry_on(
 /// A request that was read and is no form's goes on as it came.
 async fn pass_on(
     gate: &Gate,
-    snapshot: &Snapshot,
+    visitor: &Visitor,
     beside: &Route,
     submission: Box<Submission>,
 ) -> Result<Answer, FlowError> {
     let changes = !submission.head.method.is_safe();
-    let (head, body) = submission.into_request(&Jdoc::new(), &gate.settings.intake.limits)?;
-    let backend = snapshot.backends.of(beside.form.backend.as_ref());
+    let (mut head, body) = submission.into_request(&Jdoc::new(), &gate.settings.intake.limits)?;
+    let backends = &visitor.snapshot.backends;
+    let backend = backends.of(beside.form.backend.as_ref());
+    let mut leg = visitor.account.leg("forward", Kind::Backend);
+    leg.announce(&mut head.headers);
     let answer = backend::forward(backend, backend::outbound(head, body)).await;
+    note_answer(&mut leg, answer.as_ref().map(|answer| answer.head.status));
     let answer = answer.map_err(|error| FlowError::Pass(error, changes))?;
     Ok(Answer::Backend(answer.into(), None))
 }
@@ -261,6 +286,7 @@ struct Carriage {
     gate: Arc<Gate>,
     viewer: Arc<Viewer>,
     snapshot: Arc<Snapshot>,
+    account: Account,
     route: Route,
     occasion: Occasion,
     trace: Trace,
@@ -282,9 +308,13 @@ impl Carriage {
             .update
             .as_ref()
             .map(|_| submission.head.headers.clone());
-        let request = self.outbound(*submission, &changed)?;
+        let mut request = self.outbound(*submission, &changed)?;
         let backend = self.snapshot.backends.of(form.backend.as_ref());
+        let mut leg = self.account.leg("forward", Kind::Backend);
+        leg.announce(request.headers_mut());
         let answer = backend::forward(backend, request).await;
+        note_answer(&mut leg, answer.as_ref().map(|answer| answer.head.status));
+        drop(leg);
         let mut answer = answer.map_err(|error| FlowError::Forward(error, self.left()))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
@@ -310,7 +340,7 @@ impl Carriage {
             return Answer::Own(said);
         }
         // On the heap, so that what is not stopped has no room for it.
-        let page = again::page(&self.gate, way, submission, &mut said);
+        let page = again::page(&self.gate, way, submission, &mut said, &self.account);
         match Box::pin(page).await {
             Ok(page) => Answer::Again(page, said),
             Err(why) => {
@@ -334,6 +364,8 @@ impl Carriage {
         submission: Submission,
         changed: &Jdoc,
     ) -> Result<Box<Request<Outgoing>>, FlowError> {
+        let mut leg = self.account.leg("apply", Kind::Own);
+        leg.count("formgate.changed", changed.len());
         let request = submission.into_request(changed, &self.gate.settings.intake.limits);
         let (mut head, body) =
             request.map_err(|rejected| FlowError::Refused(rejected, self.left()))?;
@@ -350,6 +382,7 @@ impl Carriage {
         mut doc: Doc,
         person: Option<HeaderMap>,
     ) -> Result<Decision, FlowError> {
+        self.account.event(Event::Submit);
         self.note_result(answer).await?;
         let after = self.consult(Event::Submit, &mut doc).await.decision;
         if !after.jdoc().is_empty() {
@@ -398,6 +431,7 @@ impl Carriage {
     }
 
     async fn consult(&self, event: Event, doc: &mut Doc) -> Consulted {
+        let mut leg = asking(&self.account, &self.route, event);
         let asked = Asked {
             event,
             route: &self.route,
@@ -409,10 +443,12 @@ impl Carriage {
             here: "",
             lang: self.viewer.wants.lang,
             trace: &self.trace,
+            leg: &leg,
             remark: None,
         };
         let responders = self.gate.responders(&self.snapshot);
         let consulted = consult(&asked, doc, responders, &mut Trail::default()).await;
+        note_decision(&mut leg, &consulted.decision);
         if self.route.form.asks(event) {
             journal::decision(
                 &consulted.decision,
@@ -531,8 +567,15 @@ impl Carriage {
         let uri = path
             .parse()
             .map_err(|_| Finding::new("update", "its path is not a path"))?;
-        let headers = self.update_headers(person);
+        let mut leg = self.account.leg("update", Kind::Backend);
+        let mut headers = self.update_headers(person);
+        leg.announce(&mut headers);
         let sent = backend::send(backend, method, uri, headers, body.into()).await;
+        match &sent {
+            Ok(status) => leg.note("http.response.status_code", i64::from(status.as_u16())),
+            Err(error) => leg.fail(backend::unanswered(error).word()),
+        }
+        drop(leg);
         job.timings.total = began.elapsed();
         let status = sent.map_err(|error| Finding::new("connection", error.to_string()))?;
         job.status = Some(status.as_u16());

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::account::leg::Leg;
 use crate::codec;
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Said;
@@ -24,7 +25,6 @@ use crate::flow::submission::Route;
 use crate::flow::submission::settings;
 use crate::flow::submit::changes;
 use crate::flow::submit::refusal;
-use crate::hooks::call::Trace;
 use crate::model::call::FormInfo;
 use crate::model::call::Meta;
 use crate::model::call::Occasion;
@@ -40,6 +40,7 @@ use crate::model::flat::Flat;
 use crate::model::lang::Lang;
 use crate::model::nesting;
 use crate::model::redirect::Allowed;
+use crate::model::trace::Trace;
 use crate::model::words::Tongue;
 use crate::rules::case::Case;
 use crate::rules::case::Sample;
@@ -227,7 +228,7 @@ impl Trial {
             _ => self.doc.clone(),
         };
         let mut doc = original.clone();
-        let trace = Trace::begin(uuid::Uuid::now_v7());
+        let trace = Trace::begin(uuid::Uuid::now_v7().as_u128());
         let asked = Asked {
             event,
             route: &self.route,
@@ -236,6 +237,7 @@ impl Trial {
             here: &self.here,
             lang: Lang::default(),
             trace: &trace,
+            leg: &Leg::none(),
             remark: None,
         };
         let mut trail = Trail::kept();

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tower::Service;
 
+use crate::account::Accounts;
 use crate::backend::Tunnel;
 use crate::flow::Gate;
 use crate::gateway::fault::Fault;
@@ -42,6 +43,8 @@ pub struct Terms {
     pub limits: Limits,
     /// Given when the process is to end.
     pub stop: Stop,
+    /// Where each request's account is kept; `None` where nobody is told.
+    pub accounts: Option<Arc<Accounts>>,
 }
 
 /// Serves a plain connection, in whichever HTTP the client speaks.
@@ -88,7 +91,8 @@ where
         terms.limits.patience(),
         began,
     );
-    let service = layers::service(&terms.gate, &Arc::new(peer), &line, layers::Spoken::Http1);
+    let (peer, accounts) = (Arc::new(peer), terms.accounts.as_ref());
+    let service = layers::service(&terms.gate, &peer, &line, accounts, layers::Spoken::Http1);
     // On the heap, so that the connection can be taken apart when it is done.
     let service =
         hyper::service::service_fn(move |request| Box::pin(service.clone().call(request)));
@@ -206,8 +210,9 @@ where
 {
     let line = Arc::new(Line::default());
     let spoken = layers::Spoken::Http2(terms.limits.headers);
-    let service =
-        TowerToHyperService::new(layers::service(&terms.gate, &Arc::new(peer), &line, spoken));
+    let (peer, accounts) = (Arc::new(peer), terms.accounts.as_ref());
+    let service = layers::service(&terms.gate, &peer, &line, accounts, spoken);
+    let service = TowerToHyperService::new(service);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

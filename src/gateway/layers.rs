@@ -18,6 +18,8 @@ use tower::Service;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::account::Account;
+use crate::account::Accounts;
 use crate::backend::Tunnel;
 use crate::codec::rejected::Rejected;
 use crate::flow::Gate;
@@ -43,6 +45,8 @@ struct Served {
     gate: Arc<Gate>,
     peer: Arc<Peer>,
     line: Arc<Line>,
+    /// Where each request's account is kept; `None` where nobody is told.
+    accounts: Option<Arc<Accounts>>,
 }
 
 /// How much may be under way for one connection of HTTP/2, what goes on for streams that were given up included.
@@ -53,6 +57,7 @@ pub fn service(
     gate: &Arc<Gate>,
     peer: &Arc<Peer>,
     line: &Arc<Line>,
+    accounts: Option<&Arc<Accounts>>,
     spoken: Spoken,
 ) -> impl Service<
     Request<Incoming>,
@@ -72,6 +77,7 @@ pub fn service(
         gate: Arc::clone(gate),
         peer: Arc::clone(peer),
         line: Arc::clone(line),
+        accounts: accounts.map(Arc::clone),
     });
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
@@ -80,7 +86,11 @@ pub fn service(
             let wants = Wants::of(request.headers()); // form and language, settled once
             let is_head = request.method() == Method::HEAD;
             let served = Arc::clone(&served);
-            let arrival = take(request, &served.peer, &served.line, spoken);
+            let accounts = served.accounts.as_ref();
+            let account = accounts.map(|accounts| accounts.open(&request, &served.peer));
+            let account = account.unwrap_or_default();
+            let mut arrival = take(request, &served.peer, &served.line, spoken);
+            introduce(&account, &served, &mut arrival);
             let refused = arrival.is_err();
             let busy = served.line.begin();
             let many = matches!(spoken, Spoken::Http2(_));
@@ -91,14 +101,16 @@ pub fn service(
             async move {
                 let line = &served.line;
                 let _ends = line.early.until_dropped(); // a panic, too, ends early answers
-                let response = served.gate.handle(arrival, wants).await;
+                let response = served.gate.handle(arrival, wants, &account).await;
                 line.early.end().await;
                 let mut response = finish(response, line);
+                account.answered(response.status().as_u16());
                 if many {
                     if is_head {
                         empty(&mut response);
                     }
-                    return Ok(response.map(|body| Marked::new(body, busy).watched()));
+                    let marked = |body| Marked::new(body, busy, account).watched();
+                    return Ok(response.map(marked));
                 }
                 // What follows cannot be read as a request if the end of this one is not known.
                 let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -106,7 +118,7 @@ pub fn service(
                 if refused || (last && !tunnel) {
                     close(&mut response);
                 }
-                let response = response.map(|body| Marked::new(body, busy));
+                let response = response.map(|body| Marked::new(body, busy, account));
                 Ok::<_, Infallible>(response)
             }
         })
@@ -132,6 +144,19 @@ fn take(
             }
             Ok(arrival)
         }
+    }
+}
+
+/// Tells a request's account whose it is, and lets the bytes of its body be counted.
+fn introduce(account: &Account, served: &Served, arrival: &mut Result<Box<Arrival>, Rejected>) {
+    if account.wants_person() {
+        account.person(match arrival {
+            Ok(arrival) => arrival.person(&served.gate.settings().trusted_proxies),
+            Err(_) => served.peer.address,
+        });
+    }
+    if let Ok(arrival) = arrival {
+        arrival.received = account.received();
     }
 }
 

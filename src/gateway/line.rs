@@ -21,6 +21,7 @@ use http_body::SizeHint;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::backend::Tunnel;
 use crate::wire::early::Early;
 
@@ -187,17 +188,20 @@ impl Drop for Busy {
 pub struct Marked<B> {
     body: B,
     busy: Busy,
+    /// The request's account, which ends with its answer.
+    account: Account,
     /// Whether to note how long each piece waits for the peer.
     watched: bool,
 }
 
 impl<B: Body> Marked<B> {
     /// Keeps the connection busy as long as the body is being sent.
-    pub fn new(body: B, mut busy: Busy) -> Self {
+    pub fn new(body: B, mut busy: Busy, account: Account) -> Self {
         busy.done = body.is_end_stream();
         Self {
             body,
             busy,
+            account,
             watched: false,
         }
     }
@@ -232,6 +236,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Marked<B> {
             // A body that broke is not the peer's doing.
             let more = matches!(frame, Some(Ok(_))) && !this.body.is_end_stream();
             this.busy.done |= !more;
+            if let Some(Ok(frame)) = frame {
+                this.account.sent(frame.data_ref().map_or(0, Bytes::len));
+            }
         }
         if this.watched {
             // A piece is taken when the next one is asked for.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::account::Accounts;
 use crate::flow::Gate;
 use crate::gateway::connection;
 use crate::gateway::connection::Terms;
@@ -24,6 +25,7 @@ use crate::gateway::guard::Patience;
 use crate::gateway::head::HeadLimits;
 use crate::gateway::neighbours::Neighbours;
 use crate::gateway::stop::Stop;
+use crate::gateway::tls;
 use crate::gateway::tls::Tls;
 use crate::metrics::register::Metrics;
 use crate::wire::arrival::Peer;
@@ -112,6 +114,7 @@ pub struct Listener {
     handed: bool,
     tls: Option<Arc<Tls>>,
     limits: Limits,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl Listener {
@@ -129,6 +132,7 @@ impl Listener {
             handed: false,
             tls,
             limits,
+            accounts: None,
         })
     }
 
@@ -147,7 +151,15 @@ impl Listener {
             handed: true,
             tls,
             limits,
+            accounts: None,
         })
+    }
+
+    /// Keeps an account of each request.
+    #[must_use]
+    pub fn telling(mut self, accounts: Option<Arc<Accounts>>) -> Self {
+        self.accounts = accounts;
+        self
     }
 
     /// The address it listens on; the first of several.
@@ -167,6 +179,7 @@ impl Listener {
             handed,
             tls,
             limits,
+            accounts,
         } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
         let mut door = Door {
@@ -178,6 +191,7 @@ impl Listener {
                 gate: Arc::clone(&gate),
                 limits: limits.clone(),
                 stop: stop.clone(),
+                accounts,
             },
         };
         let mut turn = 0;
@@ -350,7 +364,9 @@ async fn secure(stream: TcpStream, peer: Peer, tls: &Tls, terms: Terms) {
         tracing::debug!(target: "formgate::gateway", "a connection did not get through its TLS handshake");
         return;
     };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    let session = stream.get_ref().1;
+    let peer = peer.over(session.protocol_version().and_then(tls::version));
+    if session.alpn_protocol() == Some(b"h2") {
         connection::http2(stream, peer, terms).await;
     } else {
         connection::http1(stream, Bytes::new(), Instant::now(), peer, terms).await;

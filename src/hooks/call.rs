@@ -34,8 +34,11 @@ use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
+use crate::model::trace::Trace;
 use crate::rules::form::Form;
 use crate::wire::arrival::REQUEST_ID;
+use crate::wire::arrival::TRACEPARENT;
+use crate::wire::arrival::TRACESTATE;
 use crate::wire::body::Outgoing;
 use crate::wire::connect::ConnectError;
 use crate::wire::paced::Broken;
@@ -60,62 +63,12 @@ pub struct Ask<'a> {
     pub allowed: Allowed<'a>,
     /// When the event's budget is spent.
     pub deadline: Instant,
-    /// The trace that the call belongs to: `00-…-…-00` but for the span.
+    /// The trace that the call belongs to; where nobody writes down its span, one is named after the call's id.
     pub trace: &'a Trace,
     /// The gateway's key, which marks the call as its own.
     pub key: &'a Key,
     /// A new id: the job's, and the `webhook-id` of every attempt.
     pub id: uuid::Uuid,
-}
-
-/// A W3C trace context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
-    /// 32 hexadecimal digits.
-    pub id: String,
-    /// 2 hexadecimal digits.
-    pub flags: String,
-}
-
-impl Trace {
-    /// Reads a `traceparent` of version 00.
-    #[must_use]
-    pub fn parse(value: &str) -> Option<Self> {
-        let mut parts = value.trim().split('-');
-        let (version, id, span, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, length: usize| {
-            text.len() == length
-                && text
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let nonzero = |text: &str| text.bytes().any(|byte| byte != b'0');
-        let good = version == "00"
-            && hex(id, 32)
-            && nonzero(id)
-            && hex(span, 16)
-            && nonzero(span)
-            && hex(flags, 2);
-        (good && parts.next().is_none()).then(|| Self {
-            id: id.to_owned(),
-            flags: flags.to_owned(),
-        })
-    }
-
-    /// A trace that begins here.
-    #[must_use]
-    pub fn begin(id: uuid::Uuid) -> Self {
-        Self {
-            id: id.simple().to_string(),
-            flags: "00".to_owned(),
-        }
-    }
-
-    fn parent(&self, span: uuid::Uuid) -> String {
-        let (_, low) = span.as_u64_pair();
-        format!("00-{}-{low:016x}-{}", self.id, self.flags)
-    }
 }
 
 /// What came of a call.
@@ -447,7 +400,11 @@ pub fn request(
     set(headers, &target::EVENT, &encoded(&ask.named.to_string()));
     let millis = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX);
     headers.insert(&target::TIMEOUT_MS, millis.into());
-    set(headers, &target::TRACEPARENT, &ask.trace.parent(ask.id));
+    let (_, low) = ask.id.as_u64_pair();
+    set(headers, &TRACEPARENT, &ask.trace.parent(low));
+    if let Some(state) = &ask.trace.state {
+        set(headers, &TRACESTATE, state);
+    }
     set(headers, &REQUEST_ID, &job.request_id);
     ask.key.mark(headers, seconds);
     request
@@ -496,26 +453,6 @@ fn encoded(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn traces_go_on_or_begin() {
-        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let trace = Trace::parse(parent).expect("good");
-        let span = uuid::Uuid::from_u64_pair(1, 0xabc);
-        assert_eq!(
-            trace.parent(span),
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000abc-01"
-        );
-        for bad in [
-            "",
-            "00-0-0-0",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-        ] {
-            assert_eq!(Trace::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn only_busy_servers_are_asked_again() {

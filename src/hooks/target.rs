@@ -22,6 +22,7 @@ use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::rules::hook::HookRule;
 use crate::wire::arrival::REQUEST_ID;
+use crate::wire::arrival::TRACEPARENT;
 use crate::wire::connect::Connector;
 use crate::wire::pool::Pool;
 use crate::wire::pool::Settings;
@@ -38,8 +39,6 @@ pub static SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 pub static EVENT: HeaderName = HeaderName::from_static("formgate-event");
 /// How much time is left.
 pub static TIMEOUT_MS: HeaderName = HeaderName::from_static("formgate-timeout-ms");
-/// The trace.
-pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// One hook, ready to be called.
 #[derive(Debug)]

@@ -103,9 +103,11 @@ impl<'m> Asked<'m> {
         self.means = means;
     }
 
-    /// Says how it ended; `None` with the backend's answer.
-    pub fn end(mut self, ended: Option<Ended>) {
-        self.ended = ended.or(Some(self.means));
+    /// Says how it ended; `None` with the backend's answer. Gives the word for others who are told.
+    pub fn end(mut self, ended: Option<Ended>) -> Ended {
+        let ended = ended.unwrap_or(self.means);
+        self.ended = Some(ended);
+        ended
     }
 }
 

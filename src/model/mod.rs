@@ -21,5 +21,6 @@ pub mod reply;
 pub mod reply_table;
 pub mod secret;
 pub mod template;
+pub mod trace;
 pub mod words;
 pub mod write;

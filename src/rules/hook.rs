@@ -360,7 +360,7 @@ fn breaker(table: &Table<'_>) -> Breaker {
 }
 
 /// Headers that the gateway sets itself, or that would change how the call is framed.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 19] = [
     "host",
     "content-length",
     "content-type",
@@ -378,6 +378,7 @@ const RESERVED: [&str; 18] = [
     "formgate-event",
     "formgate-timeout-ms",
     "traceparent",
+    "tracestate",
     "x-request-id",
 ];
 

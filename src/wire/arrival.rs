@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -31,6 +32,10 @@ pub static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-pr
 pub static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-request-id`.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `traceparent`.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `tracestate`.
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Headers by which applications are told of another path, host or person than the request's own. A stranger's say
 /// would be a way around whatever was decided about the request's own. Whole families are named in [`is_override`].
@@ -57,6 +62,8 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Its version, where it is.
+    pub tls_version: Option<&'static str>,
     /// Its places among all connections and those of its address, kept as long as anybody works for it, connected or
     /// not.
     places: Vec<OwnedSemaphorePermit>,
@@ -74,8 +81,16 @@ impl Peer {
                 .unwrap_or(HeaderValue::from_static("unknown")),
             trusted: trusted.iter().any(|net| net.contains(&address)),
             tls,
+            tls_version: None,
             places: Vec::new(),
         }
+    }
+
+    /// Over a connection of TLS of this version.
+    #[must_use]
+    pub const fn over(mut self, version: Option<&'static str>) -> Self {
+        self.tls_version = version;
+        self
     }
 
     /// Keeps places until nobody works for this peer any more.
@@ -101,6 +116,8 @@ pub struct Arrival {
     pub trailers: bool,
     /// Where early answers go; `None` where the client cannot take them.
     pub early: Option<Arc<Early>>,
+    /// Counts the bytes of its body for whoever wants to know.
+    pub received: Option<Arc<AtomicU64>>,
 }
 
 impl Arrival {
@@ -146,6 +163,7 @@ impl Arrival {
             upgrade,
             trailers,
             early: early.cloned(),
+            received: None,
         }))
     }
 

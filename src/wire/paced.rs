@@ -4,6 +4,9 @@
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -30,6 +33,8 @@ pub struct Paced {
     /// When the present pause began.
     since: Option<Instant>,
     clock: Clock,
+    /// Counts bytes for whoever wants to know.
+    counter: Option<Arc<AtomicU64>>,
 }
 
 /// How long a body may take.
@@ -106,7 +111,15 @@ impl Paced {
             pace,
             since: None,
             clock,
+            counter: None,
         }
+    }
+
+    /// Counts what comes here, too.
+    #[must_use]
+    pub fn counted(mut self, counter: Option<Arc<AtomicU64>>) -> Self {
+        self.counter = counter;
+        self
     }
 
     /// Takes the clock back.
@@ -134,6 +147,10 @@ impl Paced {
 
     fn note(&mut self, frame: Option<&Result<Frame<Bytes>, hyper::Error>>) {
         let since = self.since.take();
+        if let (Some(counter), Some(Ok(frame))) = (&self.counter, frame) {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            counter.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         if let (Pace::Upload(meter), Some(Ok(frame))) = (&mut self.pace, frame) {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             let waited = since.map_or(Duration::ZERO, |since| since.elapsed());

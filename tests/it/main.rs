@@ -3,6 +3,7 @@
 
 mod support;
 
+mod access_log;
 mod admin;
 mod answers;
 mod api;
@@ -39,4 +40,5 @@ mod shown;
 mod smoke;
 mod smuggling;
 mod tls;
+mod traces;
 mod upgrades;

@@ -5,7 +5,9 @@
 
 pub(crate) mod authority;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod h2c;
+pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod numbers;
 pub(crate) mod peer;
@@ -15,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use formgate::account::Accounts;
 use formgate::admin::serve::Admin;
 use formgate::codec::jwt;
 use formgate::codec::jwt::Verifier;
@@ -33,6 +36,7 @@ use tokio::task::JoinHandle;
 
 use self::client::Ask;
 use self::client::Wire;
+use self::lines::Lines;
 use self::log::Log;
 use self::numbers::Numbers;
 use self::peer::Peer;
@@ -69,6 +73,10 @@ pub(crate) struct App {
     pub(crate) hooks: Peer,
     /// Everything that was logged.
     pub(crate) log: Log,
+    /// The access log, where it has no file.
+    pub(crate) lines: Lines,
+    /// Whoever is told of requests.
+    pub(crate) accounts: Option<Arc<Accounts>>,
     /// The flow, to put other rules in force.
     pub(crate) gate: Arc<Gate>,
     /// Ends the gateway.
@@ -157,6 +165,10 @@ impl Site {
         let limits = self.config.limits.clone();
         let listener = Listener::bind(self.config.listen, self.tls, limits).await;
         let listener = listener.expect("a free port");
+        let lines = Lines::default();
+        let accounts = self.config.accounts(Box::new(lines.clone()));
+        let accounts = accounts.expect("good telemetry");
+        let listener = listener.telling(accounts.clone());
         let address = listener.address().expect("an address");
         let stop = Stop::default();
         let serving = tokio::spawn(listener.run(Arc::clone(&gate), stop.clone()));
@@ -165,6 +177,8 @@ impl Site {
             backend,
             hooks,
             log,
+            lines,
+            accounts,
             gate,
             stop,
             serving,
