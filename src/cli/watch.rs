@@ -103,6 +103,7 @@ impl Keeper {
             self.files = files;
             self.watch_again();
         }
+        metrics.reload(Reloaded::Reach).note(reach.is_ok());
         match reach {
             Ok(reach) => gate.reach_by(reach),
             Err((key, why)) => {

@@ -14,6 +14,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -137,6 +138,8 @@ impl Default for Config {
                 spool: spool::Settings {
                     above: 1 << 20,
                     folder: env::temp_dir(),
+                    // The gate's own takes its place.
+                    meter: Arc::default(),
                 },
             },
             submissions: 1000,

@@ -29,6 +29,7 @@ use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
 use crate::flow::viewer::ask_for_whole;
 use crate::flow::wants::Medium;
+use crate::metrics::word::Page as PageEnd;
 use crate::rules::form::Form;
 use crate::rules::recognise::Asked;
 use crate::rules::recognise::FormPart;
@@ -221,6 +222,7 @@ pub(in crate::flow) async fn page(
         let (request_id, form) = (said.request_id.as_str(), way.route.id.as_str());
         tracing::info!(target: "formgate::flow", request_id, form,
             "a stopped form is answered with a plain page: {why}");
+        way.snapshot.pages.note(PageEnd::Plain);
         said.cookies.append(&mut cookies);
     }
     page
@@ -261,7 +263,7 @@ async fn fetch(
         return Err(NoPage::NoHtml);
     }
     let change = show::of_stop(said, &submission.doc, route, url, viewer, snapshot);
-    let mut response = show::changed(response, change);
+    let mut response = show::changed(response, change, snapshot);
     // A page without the form – a login, say – would not give back what the person typed.
     let seen = match response.body_mut() {
         Outgoing::Rewritten(page) => page.look_for_form(pages.held).await?,

@@ -48,6 +48,7 @@ use crate::model::trace::Trace;
 use crate::model::words::Word;
 use crate::rules::case::FAILS;
 use crate::rules::form::ChainHook;
+use crate::rules::form::Form;
 use crate::rules::hook::HookRule;
 use crate::rules::hook::Mode;
 use crate::rules::hook::OnFailure;
@@ -91,6 +92,16 @@ impl Responders<'_> {
             target.meter.note(job);
         }
     }
+
+    /// Counts how much of an event's time was left.
+    fn left(self, form: &Form, deadline: Instant) {
+        if let Self::Live { snapshot, .. } = self
+            && let Some(meter) = snapshot.meter(form)
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            meter.budget_left.observe(left, form.budget);
+        }
+    }
 }
 
 /// Asks everybody about an event. The doc is changed as the replies say.
@@ -107,7 +118,12 @@ pub async fn consult(
     };
     local::check(asked, doc, &mut consulted.decision, trail);
     if consulted.decision.course() == Course::Continue {
-        ask_hooks(asked, doc, responders, trail, &mut consulted).await;
+        if !asked.route.form.hooks(asked.event).is_empty() {
+            let deadline = Instant::now() + asked.route.form.budget;
+            let by = (responders, deadline);
+            ask_hooks(asked, doc, by, trail, &mut consulted).await;
+            responders.left(&asked.route.form, deadline);
+        }
     } else {
         consulted.by_rule = true;
         spare(asked.route.form.hooks(asked.event), trail);
@@ -118,11 +134,10 @@ pub async fn consult(
 async fn ask_hooks(
     asked: &Asked<'_>,
     doc: &mut Doc,
-    responders: Responders<'_>,
+    (responders, deadline): (Responders<'_>, Instant),
     trail: &mut Trail,
     consulted: &mut Consulted,
 ) {
-    let deadline = Instant::now() + asked.route.form.budget;
     let mut rest = asked.route.form.hooks(asked.event);
     while let Some((group, after)) = next_group(rest) {
         rest = after;

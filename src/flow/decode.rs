@@ -35,7 +35,7 @@ use crate::wire::spool::Spool;
 use crate::wire::tempo::Late;
 
 /// How much of a body is taken in, and where it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Intake {
     /// The largest body, as it comes and unpacked, in bytes.
     pub body: u64,
@@ -140,7 +140,7 @@ pub async fn decode_again(
             let kind = content_type(&head.headers)?;
             let boundary = kind.boundary.as_deref().unwrap_or_default();
             let mut scanner = Scanner::new(boundary, kind.charset, settings);
-            let mut reader = kept.again().map_err(DecodeError::Spool)?.read();
+            let mut reader = kept.again().read();
             while let Some(bytes) = std::future::poll_fn(|cx| reader.poll_next(cx)).await {
                 scanner.push(&bytes.map_err(DecodeError::Spool)?)?;
             }

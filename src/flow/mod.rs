@@ -64,6 +64,7 @@ use crate::flow::wants::Wants;
 use crate::metrics::meters::Asked;
 use crate::metrics::register::Metrics;
 use crate::metrics::word::Ended;
+use crate::metrics::word::Flash;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
@@ -135,12 +136,13 @@ impl Gate {
     /// A gate with its first book.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        mut settings: Settings,
         key: Key,
         verifier: Option<Verifier>,
         book: Book,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
+        settings.intake.spool.meter = Arc::clone(&metrics.spool);
         let snapshot = Snapshot::new(book, &settings.reach, &metrics, None);
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
@@ -244,6 +246,13 @@ impl Gate {
             asks => {
                 let book = &snapshot.book;
                 let viewer = Viewer::of(&arrival, wants, &carried, book, &self.seal, now());
+                let came = match &viewer.carried {
+                    Some(_) => Some(Flash::Read),
+                    None => viewer.stale.then_some(Flash::Refused),
+                };
+                if let Some(came) = came {
+                    self.metrics.pages.flash[came as usize].inc();
+                }
                 let about = (asked, account);
                 Box::pin(self.ask(snapshot, arrival, asks, viewer, about)).await
             }

@@ -29,6 +29,8 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::flow::viewer::Viewer;
 use crate::flow::wants::Medium;
+use crate::metrics::word::Flash;
+use crate::metrics::word::Page;
 use crate::model::doc::Doc;
 use crate::model::doc::Jdoc;
 use crate::model::redirect::Redirect;
@@ -96,13 +98,20 @@ pub(in crate::flow) async fn show(
                     .then(|| kept(said, viewer, seal, viewer.wants.medium))
                     .flatten();
                 if let Some(cookie) = kept {
+                    snapshot.pages.flash[Flash::Set as usize].inc();
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
             }
             let is_told = said.as_ref().is_some_and(|said| !said.is_silent());
             let concerns = is_told || viewer.carried.is_some() || viewer.stale;
-            if concerns && viewer.sees_pages() && can_be_changed(&response, pages.held) {
-                response = in_page(response, said.as_deref(), viewer, snapshot, pages.wait).await;
+            if concerns && viewer.sees_pages() {
+                match hindrance_to_change(&response, pages.held) {
+                    None => {
+                        let said = said.as_deref();
+                        response = in_page(response, said, viewer, snapshot, pages.wait).await;
+                    }
+                    Some(why) => snapshot.pages.note(why),
+                }
             }
             if viewer.is_safe() && (is_told || is_own_cookie(response.headers())) {
                 let headers = response.headers_mut();
@@ -115,7 +124,10 @@ pub(in crate::flow) async fn show(
             let target = said.redirect.as_ref().map(Redirect::as_str);
             if target.is_some_and(|target| is_own(target, viewer)) {
                 // Whoever follows comes with a page.
-                said.cookies.extend(kept(&said, viewer, seal, Medium::Page));
+                if let Some(cookie) = kept(&said, viewer, seal, Medium::Page) {
+                    snapshot.pages.flash[Flash::Set as usize].inc();
+                    said.cookies.push(cookie);
+                }
             }
             Answer::Own(said)
         }
@@ -180,11 +192,12 @@ async fn in_page(
         if !unpacks {
             let request_id = said.map(|said| said.request_id.as_str());
             let form = said.and_then(|said| Some(said.form.as_ref()?.id.as_str()));
+            snapshot.pages.note(Page::Packed);
             tracing::info!(target: "formgate::flow", request_id, form,
                 "a message is not shown in a page that is not packed as its content encoding says");
             return response;
         }
-        response = changed(response, change);
+        response = changed(response, change, snapshot);
     }
     if (carried.is_some() || viewer.stale)
         && let Some(forgotten) = flash::forgotten(viewer.secure)
@@ -388,6 +401,11 @@ pub(in crate::flow) fn is_ours(snapshot: &Arc<Snapshot>, route: &Route, viewer: 
 
 /// Whether a page can be changed: HTML, whole, in an encoding that can be unpacked, and not too large to look at.
 pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bool {
+    hindrance(response, most).is_none()
+}
+
+/// What keeps a page from being changed.
+fn hindrance(response: &Response<Outgoing>, most: usize) -> Option<Page> {
     let headers = response.headers();
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let essence = |value: &str| {
@@ -406,14 +424,21 @@ pub(in crate::flow) fn is_page(response: &Response<Outgoing>, most: usize) -> bo
     // One that says in its headers that it is in UTF-16, say, cannot be changed.
     let is_text = charset::of_page(text(header::CONTENT_TYPE), &[]).is_some();
     let length = response.body().size_hint().exact();
-    let fits = length.is_none_or(|length| {
-        length > 0 && usize::try_from(length).is_ok_and(|length| length <= most)
-    });
-    is_html && is_text && !is_saved && is_packed_well && fits && !response.body().is_end_stream()
+    let is_empty = length == Some(0) || response.body().is_end_stream();
+    let fits = |length: u64| usize::try_from(length).is_ok_and(|length| length <= most);
+    if !is_html || is_saved || is_empty {
+        Some(Page::NoPage)
+    } else if !is_text {
+        Some(Page::Charset)
+    } else if !is_packed_well {
+        Some(Page::Packed)
+    } else {
+        (!length.is_none_or(fits)).then_some(Page::TooLarge)
+    }
 }
 
-/// Whether an answer that is not the gateway's own can be changed.
-fn can_be_changed(response: &Response<Outgoing>, most: usize) -> bool {
+/// What keeps an answer that is not the gateway's own from being changed.
+fn hindrance_to_change(response: &Response<Outgoing>, most: usize) -> Option<Page> {
     let status = response.status();
     let is_part = [
         StatusCode::NO_CONTENT,
@@ -421,10 +446,11 @@ fn can_be_changed(response: &Response<Outgoing>, most: usize) -> bool {
         StatusCode::PARTIAL_CONTENT,
     ]
     .contains(&status);
-    status.is_success()
-        && !is_part
-        && is_page(response, most)
-        && !hop::has_token(response.headers(), &header::CACHE_CONTROL, "no-transform")
+    let is_fixed = hop::has_token(response.headers(), &header::CACHE_CONTROL, "no-transform");
+    if !status.is_success() || is_part || is_fixed {
+        return Some(Page::NoPage);
+    }
+    hindrance(response, most)
 }
 
 /// Nothing of a page that is changed while it passes is kept, so that it may be of any length.
@@ -448,7 +474,11 @@ pub(in crate::flow) fn unpacker(
 }
 
 /// The page, changed while it is sent.
-pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> Response<Outgoing> {
+pub(in crate::flow) fn changed(
+    response: Response<Outgoing>,
+    change: Change,
+    snapshot: &Snapshot,
+) -> Response<Outgoing> {
     let (mut head, body) = response.into_parts();
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
@@ -458,6 +488,12 @@ pub(in crate::flow) fn changed(response: Response<Outgoing>, change: Change) -> 
         head.headers.remove(name);
     }
     keep_from_caches(&mut head.headers, false);
-    let page = Rewritten::new(body, unpacker, content_type, change);
+    let page = Rewritten::new(
+        body,
+        unpacker,
+        content_type,
+        change,
+        Arc::clone(&snapshot.pages),
+    );
     Response::from_parts(head, Outgoing::Rewritten(Box::new(page)))
 }

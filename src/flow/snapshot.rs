@@ -7,6 +7,7 @@ use crate::backend::Backends;
 use crate::flow::places::Places;
 use crate::hooks::target::Targets;
 use crate::metrics::meters::FormMeter;
+use crate::metrics::meters::PageMeter;
 use crate::metrics::register::DISCOVERED;
 use crate::metrics::register::Metrics;
 use crate::model::origin::Origin;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub backends: Backends,
     /// The places for submissions.
     pub places: Places,
+    /// What pages are counted with.
+    pub pages: Arc<PageMeter>,
     /// What forms count with, by their number.
     meters: Vec<Arc<FormMeter>>,
 }
@@ -68,6 +71,7 @@ impl Snapshot {
                 &metrics.backends,
                 backends,
             ),
+            pages: Arc::clone(&metrics.pages),
             meters: meters(&book, metrics),
             book,
         }

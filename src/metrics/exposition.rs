@@ -328,7 +328,7 @@ fn running(metrics: &Metrics, out: &mut Out<'_>) -> fmt::Result {
 fn process(metrics: &Metrics, out: &mut Out<'_>) -> fmt::Result {
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     out.gauges(
-        "formgate_build",
+        "formgate_build_info",
         "The version, as a label; always 1",
         [(version, 1)].into_iter(),
     )?;

@@ -261,3 +261,25 @@ impl ReloadMeter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_is_counted_once_and_as_that() {
+        let (gate, form) = (GateMeter::default(), Arc::<FormMeter>::default());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut asked = Asked::new(&gate);
+            asked.is_of(Some(Arc::clone(&form)), Ended::Accepted);
+            let _submitted = Submitted::new(Arc::clone(&form));
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }));
+        assert!(panicked.is_err());
+        for counted in [&form.requests, &form.submissions] {
+            assert_eq!(counted[Ended::Panicked as usize].get(), 1);
+            assert_eq!(counted.iter().map(Counter::get).sum::<u64>(), 1);
+        }
+        assert_eq!((gate.under_way.get(), form.under_way.get()), (0, 0));
+    }
+}

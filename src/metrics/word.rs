@@ -205,5 +205,7 @@ words! {
         Rules = "rules",
         /// The certificate and its key.
         Certificate = "certificate",
+        /// Authorities and client certificates, towards hooks and backends.
+        Reach = "reach",
     }
 }

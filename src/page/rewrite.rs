@@ -138,19 +138,21 @@ impl Rewriter {
         self.parser.write(&seen);
     }
 
-    /// Says that the page is complete, and adds to `out` all that is left.
-    pub fn end(&mut self, out: &mut Vec<u8>) {
+    /// Says that the page is complete, and adds to `out` all that is left. Whether it was read to its end: if not, the
+    /// rest of it went by as it came.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> bool {
         if let Some(start) = self.start.take() {
             self.begin(&start);
         }
         if let Some(pick) = self.pick.take() {
             self.pick_ends(*pick, Vec::new());
         }
-        self.parser.end();
+        let is_read = self.parser.end();
         self.parser.with(|state| {
             state.end();
             state.take(out);
         });
+        is_read
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -13,6 +14,8 @@ use http_body::Body;
 use http_body::Frame;
 
 use crate::codec::unpack::Unpacker;
+use crate::metrics::meters::PageMeter;
+use crate::metrics::word::Page;
 use crate::page::change::Change;
 use crate::page::charset;
 use crate::page::moved::Moved;
@@ -42,6 +45,11 @@ pub struct Rewritten {
     broken: Option<Broken>,
     /// Whether what was there before that may have been sent.
     waited: bool,
+    /// Whether somebody has begun to read it.
+    is_read: bool,
+    /// What became of it, once that is known.
+    became: Option<Page>,
+    meter: Arc<PageMeter>,
 }
 
 /// How far a page is.
@@ -78,6 +86,7 @@ impl Rewritten {
         unpacker: Option<Unpacker>,
         content_type: Option<String>,
         change: Change,
+        meter: Arc<PageMeter>,
     ) -> Self {
         Self {
             page,
@@ -93,6 +102,9 @@ impl Rewritten {
             ahead: VecDeque::new(),
             broken: None,
             waited: false,
+            is_read: false,
+            became: None,
+            meter,
         }
     }
 
@@ -183,6 +195,7 @@ impl Rewritten {
         };
         let Some(charset) = charset::of_page(content_type.as_deref(), &start) else {
             out.extend_from_slice(&start);
+            self.became = Some(Page::Charset);
             return;
         };
         let limits = Limits::DEFAULT;
@@ -212,8 +225,13 @@ impl Rewritten {
                 moved.end(&mut last);
                 rewriter.write(&last, out);
             }
-            rewriter.end(out);
+            let is_whole = rewriter.end(out);
             self.met_form = rewriter.has_form();
+            self.became = Some(if is_whole {
+                Page::Rewritten
+            } else {
+                Page::GivenUp
+            });
         }
         self.stage = Stage::Ended;
     }
@@ -230,6 +248,15 @@ fn write(moved: &mut Option<Box<Moved>>, rewriter: &mut Rewriter, piece: &[u8], 
     rewriter.write(&between, out);
 }
 
+impl Drop for Rewritten {
+    fn drop(&mut self) {
+        // One that nobody has read was not shown; of one that the person left nothing can be said.
+        if let Some(page) = self.became.filter(|_| self.is_read) {
+            self.meter.note(page);
+        }
+    }
+}
+
 impl Body for Rewritten {
     type Data = Bytes;
     type Error = Broken;
@@ -239,6 +266,7 @@ impl Body for Rewritten {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        this.is_read = true;
         loop {
             if let Some(made) = this.ahead.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(made))));
@@ -260,6 +288,7 @@ impl Body for Rewritten {
                     this.close(&mut made);
                     this.ahead.extend((!made.is_empty()).then(|| made.into()));
                     this.broken = Some(broken);
+                    this.became = Some(Page::Broken);
                 }
             }
         }

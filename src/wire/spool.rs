@@ -10,8 +10,10 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
 use std::ops::Range;
+use std::path::Path;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::codec::Piece;
+use crate::metrics::meters::SpoolMeter;
 
 /// How many bytes are written or read at a time.
 const STEP: usize = 256 << 10;
@@ -28,12 +31,50 @@ const STEP: usize = 256 << 10;
 const SMALL: usize = 4 << 10;
 
 /// When and where bodies go to disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Bodies over this size go to a temporary file.
     pub above: u64,
     /// The folder of temporary files.
     pub folder: PathBuf,
+    /// What they are counted with.
+    pub meter: Arc<SpoolMeter>,
+}
+
+/// A temporary file, counted as long as it is there.
+#[derive(Debug)]
+struct Scratch {
+    file: File,
+    size: i64,
+    meter: Arc<SpoolMeter>,
+}
+
+impl Scratch {
+    fn new(folder: &Path, meter: Arc<SpoolMeter>) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(folder)?;
+        meter.files.add(1);
+        Ok(Self {
+            file,
+            size: 0,
+            meter,
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        self.size += size;
+        self.meter.bytes.add(size);
+        self.meter.written.add(size.unsigned_abs());
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.meter.files.add(-1);
+        self.meter.bytes.add(-self.size);
+    }
 }
 
 /// A body being kept.
@@ -45,7 +86,7 @@ pub struct Spool {
     /// Small frames that come after them, put together: each alone would cost many times its bytes.
     small: Vec<u8>,
     waiting: usize,
-    file: Option<File>,
+    file: Option<Scratch>,
     length: u64,
 }
 
@@ -59,7 +100,7 @@ pub struct Kept {
 #[derive(Debug)]
 enum Place {
     Memory(VecDeque<Bytes>),
-    Disk(File),
+    Disk(Arc<Scratch>),
 }
 
 impl Spool {
@@ -115,17 +156,24 @@ impl Spool {
         self.join_small();
         let frames = std::mem::take(&mut self.frames);
         let file = self.file.take();
-        let folder = self.settings.folder.clone();
+        let (folder, meter) = (
+            self.settings.folder.clone(),
+            Arc::clone(&self.settings.meter),
+        );
         self.waiting = 0;
         let written = blocking(move || {
             let mut file = match file {
                 Some(file) => file,
-                None => tempfile::tempfile_in(folder)?,
+                None => Scratch::new(&folder, meter)?,
             };
-            frames.iter().try_for_each(|frame| file.write_all(frame))?;
+            frames.iter().try_for_each(|frame| file.write(frame))?;
             Ok(file)
         });
-        self.file = Some(written.await?);
+        let written = written.await;
+        if written.is_err() {
+            self.settings.meter.failures.inc();
+        }
+        self.file = Some(written?);
         Ok(())
     }
 
@@ -139,7 +187,7 @@ impl Spool {
             self.write_down().await?;
         }
         let place = match self.file {
-            Some(file) => Place::Disk(file),
+            Some(file) => Place::Disk(Arc::new(file)),
             None => Place::Memory(self.frames),
         };
         Ok(Kept {
@@ -151,18 +199,16 @@ impl Spool {
 
 impl Kept {
     /// The same body, to be read one more time; not while it is being read.
-    ///
-    /// # Errors
-    /// The system has no room for one more open file.
-    pub fn again(&self) -> io::Result<Self> {
+    #[must_use]
+    pub fn again(&self) -> Self {
         let place = match &self.place {
             Place::Memory(frames) => Place::Memory(frames.clone()),
-            Place::Disk(file) => Place::Disk(file.try_clone()?),
+            Place::Disk(file) => Place::Disk(Arc::clone(file)),
         };
-        Ok(Self {
+        Self {
             place,
             length: self.length,
-        })
+        }
     }
 
     /// A body that is whole already.
@@ -257,8 +303,8 @@ enum Source {
     Memory(VecDeque<Bytes>),
     Disk {
         pieces: VecDeque<Piece>,
-        file: Option<File>,
-        reading: Option<JoinHandle<io::Result<(File, Bytes)>>>,
+        file: Option<Arc<Scratch>>,
+        reading: Option<Reading>,
     },
 }
 
@@ -286,11 +332,11 @@ impl Reader {
     }
 }
 
-type Reading = JoinHandle<io::Result<(File, Bytes)>>;
+type Reading = JoinHandle<io::Result<(Arc<Scratch>, Bytes)>>;
 
 fn poll_disk(
     pieces: &mut VecDeque<Piece>,
-    file: &mut Option<File>,
+    file: &mut Option<Arc<Scratch>>,
     reading: &mut Option<Reading>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<io::Result<Bytes>>> {
@@ -329,12 +375,13 @@ fn poll_disk(
 
 use std::future::Future;
 
-fn read_range(mut file: File, range: Range<u64>) -> io::Result<(File, Bytes)> {
+fn read_range(kept: Arc<Scratch>, range: Range<u64>) -> io::Result<(Arc<Scratch>, Bytes)> {
     let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
+    let mut file = &kept.file;
     file.seek(SeekFrom::Start(range.start))?;
     file.read_exact(&mut bytes)?;
-    Ok((file, bytes.into()))
+    Ok((kept, bytes.into()))
 }
 
 /// Disk work away from the threads that serve sockets.
@@ -353,7 +400,11 @@ mod tests {
 
     async fn spooled(above: u64, frames: &[&[u8]]) -> Kept {
         let folder = std::env::temp_dir();
-        let mut spool = Spool::new(Settings { above, folder });
+        let mut spool = Spool::new(Settings {
+            above,
+            folder,
+            meter: Arc::default(),
+        });
         for frame in frames {
             spool
                 .push(Bytes::copy_from_slice(frame))
@@ -391,6 +442,7 @@ mod tests {
         let mut spool = Spool::new(Settings {
             above: 1 << 30,
             folder,
+            meter: Arc::default(),
         });
         for (at, chunk) in body.chunks(9).enumerate() {
             let frame = Bytes::copy_from_slice(chunk);

@@ -28,17 +28,17 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway that serves until it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// What it said at its start.
-    hello: Value,
+    pub(crate) hello: Value,
     address: String,
     /// Everything on its standard error so far.
     log: Arc<Mutex<String>>,
 }
 
 impl Serving {
-    fn begin(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn begin(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = folder.command();
         command
             .args(["serve", "--json", "--listen", "127.0.0.1:0"])
@@ -76,7 +76,7 @@ impl Serving {
         self.log.lock().expect("not poisoned").clone()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let mut kill = std::process::Command::new("sh");
         kill.args(["-c", "kill -s \"$0\" \"$1\"", name, &id]);
@@ -84,7 +84,7 @@ impl Serving {
     }
 
     /// Submits a form; status and body.
-    fn submit(&self, path: &str) -> (u16, String) {
+    pub(crate) fn submit(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.send(path, "a=1");
         (status, body)
     }
@@ -123,7 +123,7 @@ impl Serving {
     }
 
     /// Waits until it has ended; its exit code.
-    fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let mut code = None;
         until("its end", || {
             code = self.child.try_wait().expect("a child");
@@ -150,7 +150,7 @@ fn request(path: &str, body: &str) -> String {
 }
 
 /// Asks again and again, with a deadline.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = SystemTime::now();
     while !is_so() {
         let waited = began.elapsed().unwrap_or_default();
@@ -162,7 +162,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A form that stops every submission with this message.
-fn form(path: &str, msg: &str) -> String {
+pub(crate) fn form(path: &str, msg: &str) -> String {
     format!(
         "[form]\nsubmit = \"POST {path}\"\n\n[[rule]]\non = \"preprocess\"\nreply = {{ msg = \"{msg}\", msg_type = \"error\" }}\n"
     )
