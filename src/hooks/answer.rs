@@ -155,7 +155,11 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
         Some(rest) => body.slice_ref(rest),
         None => body,
     };
-    let trimmed = body.trim_ascii();
+    // JSON knows no form feed.
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = body.iter().take_while(|byte| is_space(byte)).count();
+    let end = body.iter().rev().take_while(|byte| is_space(byte)).count();
+    let trimmed = body.get(start..body.len() - end).unwrap_or_default();
     match trimmed {
         b"" | b"null" => return Ok(Value::Null),
         b"{}" => return Ok(Value::Object(serde_json::Map::new())),

@@ -175,7 +175,8 @@ impl Update {
         self.target.slots()
     }
 
-    /// The path of one update; `None` if a slot has no value, for an update without its id could hit anything.
+    /// The path of one update; `None` if a slot has no value, for an update without its id could hit anything – and so
+    /// could one whose id is dots, which backends resolve even where they are encoded.
     #[must_use]
     pub fn path(
         &self,
@@ -194,7 +195,7 @@ impl Update {
         if self
             .target
             .slots()
-            .any(|slot| value(slot).is_none_or(str::is_empty))
+            .any(|slot| matches!(value(slot), None | Some("" | "." | "..")))
         {
             return None;
         }
@@ -231,6 +232,9 @@ mod tests {
     #[test]
     fn an_update_needs_its_id() {
         let update = Update::parse("patch /api/{form}/{submission_id}").expect("good");
+        for nothing in ["", ".", ".."] {
+            assert_eq!(update.path(Some(nothing), "camp", &[]), None);
+        }
         assert_eq!(
             update.path(Some("a/b"), "camp", &[]).as_deref(),
             Some("/api/camp/a%2Fb")

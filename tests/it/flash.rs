@@ -556,3 +556,39 @@ async fn a_long_message_is_cut_where_it_matters_least() {
         "{html}"
     );
 }
+
+#[tokio::test]
+async fn no_character_of_it_can_be_changed() {
+    let app = start().await;
+    let (name, good) = cookie(&submit(&app).send().await);
+    for at in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(bytes).expect("ASCII");
+        let page = visit(&app, &format!("{name}={forged}")).send().await;
+        assert!(!is_shown(&page), "changed at {at}: {forged}");
+    }
+    for shape in [
+        good[1..].to_owned(),
+        good[..good.len() - 1].to_owned(),
+        format!("{good}A"),
+        format!("{good}="),
+        format!("{good}{good}"),
+        good.to_lowercase(),
+        format!("%{:02x}{}", good.as_bytes()[0], &good[1..]),
+    ] {
+        let page = visit(&app, &format!("{name}={shape}")).send().await;
+        assert!(!is_shown(&page), "{shape}");
+    }
+    // On another host, and in a crowd of forged ones.
+    let page = visit(&app, &format!("{name}={good}")).host("other.example.org");
+    assert!(!is_shown(&page.send().await));
+    let crowd = format!("{name}={}; ", "A".repeat(40)).repeat(150);
+    let page = visit(&app, &format!("{crowd}{name}={good}")).send().await;
+    assert_eq!(page.status, 200);
+    let asked = app.backend.received().pop().expect("a request");
+    assert!(
+        !asked.head.contains("formgate_flash"),
+        "the backend gets none of them"
+    );
+}

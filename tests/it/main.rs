@@ -21,6 +21,7 @@ mod flash;
 mod forwarded;
 mod hooks;
 mod http2;
+mod injection;
 mod journal;
 mod languages;
 mod leaving;
