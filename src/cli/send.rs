@@ -55,6 +55,7 @@ use crate::rules::form::LoadDoc;
 use crate::rules::hook::HookRule;
 use crate::rules::hook::OnFailure;
 use crate::rules::hook::SigningKey;
+use crate::rules::pattern::MATCHED;
 use crate::source::measure::show_duration;
 use crate::source::secret;
 use crate::wire::body::Outgoing;
@@ -248,10 +249,15 @@ impl<'a> Call<'a> {
         let took = began.elapsed();
         let (reading, failed) = judge(&heard, ask);
         let applies = self.rule.when.is_always()
-            || self.rule.when.applies(
-                &serde_json::from_slice(&sent).unwrap_or_default(),
-                self.form.lists(),
-            );
+            || self
+                .rule
+                .when
+                .applies(
+                    &serde_json::from_slice(&sent).unwrap_or_default(),
+                    self.form.lists(),
+                    MATCHED,
+                )
+                .unwrap_or(true);
         let said = self.answer(&reading, failed, &doc);
         Ok(Report {
             call: self,

@@ -191,6 +191,7 @@ impl Config {
             &mut self.limits.connections_per_address,
             count("connections_per_address"),
         );
+        set(&mut self.matched, memory("matched"));
         set(&mut self.submissions, count("submissions"));
         set(&mut self.limits.drain, time("drain"));
         set(&mut self.limits.drain_delay, time("drain_delay"));

@@ -164,6 +164,11 @@ pub(in crate::config) static LIMITS: Shape = Shape {
             "How many times its packed length a packed body may unpack to, once it is over 1 MiB. Default: 200.",
         ),
         key(
+            "matched",
+            Kind::Size,
+            "The most text of a submission that one pattern is put to, and a quarter of it for a large pattern. Default: 64KiB.",
+        ),
+        key(
             "page",
             Kind::Size,
             "The most of a form's page that is held in memory. Default: 4MiB.",

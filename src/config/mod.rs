@@ -35,6 +35,7 @@ use crate::gateway::serve::Limits;
 use crate::gateway::tls::Files;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
+use crate::rules::pattern::MATCHED;
 use crate::source::certificate::Sources;
 use crate::source::complaint::Complaint;
 use crate::wire::egress::Networks;
@@ -86,6 +87,8 @@ pub struct Config {
     pub limits: Limits,
     /// What submissions may hold.
     pub intake: Intake,
+    /// How much text one pattern is put to.
+    pub matched: usize,
     /// How many of one form there may be.
     pub submissions: usize,
     /// To take a connection.
@@ -142,6 +145,7 @@ impl Default for Config {
                     meter: Arc::default(),
                 },
             },
+            matched: MATCHED,
             submissions: 1000,
             backend_connect: Duration::from_secs(2),
             backend_pool: pool::Settings::default(),
@@ -252,6 +256,7 @@ impl Config {
             project: self.project.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             intake: self.intake.clone(),
+            matched: self.matched,
             submissions: self.submissions,
             upload: self.limits.upload(),
             pages: self.pages,

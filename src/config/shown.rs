@@ -62,6 +62,7 @@ impl Config {
                 "limits.connections_per_address",
                 limits.connections_per_address.to_string(),
             ),
+            ("limits.matched", memory(self.matched)),
             ("limits.submissions", self.submissions.to_string()),
             ("limits.drain", time(limits.drain)),
             ("limits.drain_delay", time(limits.drain_delay)),

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::account::leg::Leg;
+use crate::flow::journal;
 use crate::flow::submission::Route;
 use crate::model::call::Attempt;
 use crate::model::call::Named;
@@ -20,6 +21,7 @@ use crate::model::trace::Trace;
 use crate::model::words::Tongue;
 use crate::rules::hook::HookRule;
 use crate::rules::place::Place;
+use crate::rules::when::When;
 
 /// One event of one form.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,8 @@ pub struct Asked<'a> {
     pub trace: &'a Trace,
     /// The leg of asking, in the request's account.
     pub leg: &'a Leg,
+    /// How much text one pattern is put to.
+    pub matched: usize,
     /// Something odd about the question itself, for the job of whoever is asked.
     pub remark: Option<&'a Finding>,
 }
@@ -53,6 +57,16 @@ impl Asked<'_> {
             run: 1,
         };
         self.occasion.to_value(self.named(true), attempt, doc)
+    }
+
+    /// Whether something applies to a call; when in doubt, it does, and the operator hears of it.
+    #[must_use]
+    pub fn applies(&self, when: &When, place: &Place, call: &Value) -> bool {
+        let applies = when.applies(call, self.route.form.lists(), self.matched);
+        applies.unwrap_or_else(|why| {
+            journal::given_up(self, place, &why);
+            true
+        })
     }
 
     /// What the person is told by nobody but the gateway.

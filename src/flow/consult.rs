@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::Map;
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +55,7 @@ use crate::rules::hook::HookRule;
 use crate::rules::hook::Mode;
 use crate::rules::hook::OnFailure;
 use crate::rules::path;
+use crate::rules::pattern::MATCHED;
 use crate::wire::proof::Key;
 
 /// Who answers for hooks.
@@ -116,7 +119,9 @@ pub async fn consult(
         retry_after: None,
         by_rule: false,
     };
-    local::check(asked, doc, &mut consulted.decision, trail);
+    undisturbed(doc.is_large(), || {
+        local::check(asked, doc, &mut consulted.decision, trail);
+    });
     if consulted.decision.course() == Course::Continue {
         if !asked.route.form.hooks(asked.event).is_empty() {
             let deadline = Instant::now() + asked.route.form.budget;
@@ -131,6 +136,15 @@ pub async fn consult(
     consulted
 }
 
+/// Does work that takes long where there is much to look at: what else waits for this thread goes to another.
+fn undisturbed<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
+    let flavor = is_long.then(|| Handle::try_current().map(|handle| handle.runtime_flavor()));
+    match flavor {
+        Some(Ok(RuntimeFlavor::MultiThread)) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
 async fn ask_hooks(
     asked: &Asked<'_>,
     doc: &mut Doc,
@@ -141,7 +155,7 @@ async fn ask_hooks(
     let mut rest = asked.route.form.hooks(asked.event);
     while let Some((group, after)) = next_group(rest) {
         rest = after;
-        let due = due(asked, doc, group, trail);
+        let due = undisturbed(doc.is_large(), || due(asked, doc, group, trail));
         let given = ask_group(asked, doc, &due, responders, deadline).await;
         let mut given = due.iter().zip(given);
         while let Some((hook, one)) = given.next() {
@@ -201,9 +215,10 @@ fn due<'h>(
         let hook = &chained.hook;
         let applies = hook.mode != Mode::Off
             && (hook.when.is_always()
-                || hook.when.applies(
+                || asked.applies(
+                    &hook.when,
+                    &hook.place,
                     call.get_or_insert_with(|| asked.to_value(doc)),
-                    asked.route.form.lists(),
                 ));
         let how = match (applies, hook.mode) {
             (true, Mode::Shadow) => "is called in shadow: its reply is recorded, not applied",
@@ -387,6 +402,7 @@ async fn shadow(
         lang: Lang::default(), // nobody hears it
         trace: &owned.trace,
         leg: &Leg::none(),
+        matched: MATCHED, // what applies has been asked
         remark: owned.remark.as_ref(),
     };
     let deadline = Instant::now() + chained.hook.timeout;

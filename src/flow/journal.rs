@@ -20,6 +20,7 @@ use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::job::Finding;
 use crate::model::job::Job;
+use crate::rules::condition::TooMuch;
 use crate::rules::place::Place;
 
 /// The target of job events.
@@ -71,6 +72,17 @@ pub(in crate::flow) fn local(asked: &Asked<'_>, place: &Place, what: &str, field
         target: "formgate::local",
         event, form, request_id, place = %place, what, field,
         "{place} {what}",
+    );
+}
+
+/// Writes down that a line of a rule file could not be asked in the end: there was too much to look at.
+pub(in crate::flow) fn given_up(asked: &Asked<'_>, place: &Place, why: &TooMuch) {
+    let (event, form) = (asked.event.name(), asked.route.id.as_str());
+    let request_id = asked.occasion.meta.request_id.as_str();
+    tracing::warn!(
+        target: "formgate::rules",
+        event, form, request_id, place = %place,
+        "{place} could not be told, so the worst was taken for true: {why}",
     );
 }
 

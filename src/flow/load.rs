@@ -112,6 +112,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         lang: viewer.wants.lang,
         trace: &trace,
         leg: &leg,
+        matched: gate.settings().matched,
         remark: remark.as_ref(),
     };
     let (responders, mut trail) = (gate.responders(&snapshot), Trail::default());

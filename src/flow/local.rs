@@ -16,8 +16,10 @@ use crate::model::reply::MsgType;
 use crate::model::reply::Reply;
 use crate::model::reply_table::Limits;
 use crate::model::words::Word;
+use crate::rules::condition::TooMuch;
 use crate::rules::fields::FieldRule;
 use crate::rules::local::LocalRule;
+use crate::rules::pattern::TooLong;
 
 /// Checks constraints and rules, those of all forms first. Everything that is wrong is said at once; the doc is
 /// normalised, typed and changed.
@@ -58,18 +60,21 @@ impl Local<'_, '_> {
             journal::local(self.asked, &rule.place, "normalises", Some(&rule.name));
             self.give(Reply::go_on().change(rule.name.as_str(), value));
         }
-        match rule.check(self.doc, self.asked.tongue()) {
+        match rule.check(self.doc, self.asked.tongue(), self.asked.matched) {
             Ok(Some(typed)) if !has_type(self.doc, &rule.name, &typed) => {
                 self.call = None;
                 self.doc.set_typed(&rule.name, typed);
             }
             Ok(Some(_) | None) => {}
-            Err(refusal) => {
+            Err(refused) => {
                 self.trail.note(&rule.place, || {
-                    format!("`{}` is refused: {}", rule.name, in_words(&refusal))
+                    format!("`{}` is refused: {}", rule.name, in_words(&refused.reply))
                 });
                 journal::local(self.asked, &rule.place, "refuses", Some(&rule.name));
-                self.give(*refusal);
+                if refused.is_unknown {
+                    journal::given_up(self.asked, &rule.place, &TooMuch::Text(TooLong));
+                }
+                self.give(refused.reply);
             }
         }
     }
@@ -78,7 +83,7 @@ impl Local<'_, '_> {
         // Each rule sees what those before it changed.
         let call = self.call.take();
         let call = call.unwrap_or_else(|| self.asked.to_value(self.doc));
-        if rule.when.applies(&call, self.asked.route.form.lists()) {
+        if self.asked.applies(&rule.when, &rule.place, &call) {
             self.reply(rule, call);
         } else {
             self.call = Some(call);

@@ -81,6 +81,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How much of a submission is taken in.
     pub intake: Intake,
+    /// How much text of a submission one pattern is put to.
+    pub matched: usize,
     /// How many submissions of one form may be under way, where its rule file does not say.
     pub submissions: usize,
     /// How fast a person's body must come.

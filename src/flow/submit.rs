@@ -444,6 +444,7 @@ impl Carriage {
             lang: self.viewer.wants.lang,
             trace: &self.trace,
             leg: &leg,
+            matched: self.gate.settings().matched,
             remark: None,
         };
         let responders = self.gate.responders(&self.snapshot);

@@ -46,6 +46,7 @@ use crate::rules::case::Case;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
 use crate::rules::form::LoadDoc;
+use crate::rules::pattern::MATCHED;
 use crate::rules::person::UserSource;
 use crate::rules::recognise::FormPart;
 
@@ -192,7 +193,8 @@ impl Trial {
                 self.doc
                     .apply(&Map::from_iter([(rule.name.clone(), value)]));
             }
-            if let Ok(Some(typed)) = rule.check(&self.doc, Tongue::plain(Lang::default())) {
+            if let Ok(Some(typed)) = rule.check(&self.doc, Tongue::plain(Lang::default()), MATCHED)
+            {
                 self.doc.set_typed(&rule.name, typed);
             }
         }
@@ -238,6 +240,7 @@ impl Trial {
             lang: Lang::default(),
             trace: &trace,
             leg: &Leg::none(),
+            matched: MATCHED,
             remark: None,
         };
         let mut trail = Trail::kept();

@@ -164,7 +164,7 @@ where
         .and_then(Fault::last_words);
     let mut stream = guard.into_inner();
     if let Some(fault) = fault {
-        tracing::debug!(target: "formgate::gateway", %fault, "a connection is closed");
+        tracing::debug!(target: "formgate::gateway", limit = fault.limit(), %fault, "a connection is closed");
         if matches!(fault, Fault::Unread(_)) {
             return;
         }

@@ -117,6 +117,17 @@ impl Doc {
         }
     }
 
+    /// Whether there is so much text that looking at it takes long.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        const LARGE: usize = 16 << 10;
+        let bytes = match self {
+            Self::Flat(flat) => flat.bytes(),
+            Self::Json(json) => json.text().len(),
+        };
+        bytes > LARGE
+    }
+
     /// Whether the form carries this field.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -122,6 +122,12 @@ impl Flat {
         self.push(name, Held::File(Box::new(file)));
     }
 
+    /// How many bytes of names and texts there are.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -314,6 +314,13 @@ words! {
         "Veuillez raccourcir ce texte\u{a0}: il compte {length} caractères, le maximum est de {maxlength}."
         "Acorte el texto: tiene {length} caracteres y el máximo es {maxlength}."
     }
+    /// `pattern`, of more text than it is put to.
+    TooMuchText = "too_much_text" {
+        "This text is too long to be checked. Please shorten it."
+        "Dieser Text ist zu lang, um geprüft zu werden. Bitte kürzen Sie ihn."
+        "Ce texte est trop long pour être vérifié. Veuillez le raccourcir."
+        "Este texto es demasiado largo para comprobarlo. Acórtelo."
+    }
     /// `pattern`.
     WrongPattern = "wrong_pattern" ["pattern"] {
         "This does not have the expected format."

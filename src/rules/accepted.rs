@@ -105,7 +105,7 @@ impl SubmissionId {
                 .map_err(|fault| format!("{}; {}", fault.message, fault.mend))?;
             return Ok(Self::Body(path));
         };
-        let regex = pattern::anywhere(written)?;
+        let regex = pattern::anywhere(written)?.into_regex();
         if regex.captures_len() < 2 {
             return Err(format!(
                 "`{written}` needs a group in parentheses around the id; write for example `location:/camps/(\\d+)$`"

@@ -17,10 +17,13 @@ use std::sync::Once;
 use jsonpath_rust::parser::errors::JsonPathError;
 use jsonpath_rust::parser::model as ast;
 use jsonpath_rust::parser::parse_json_path;
-use regex::Regex;
 use serde_json::Value;
 
 use crate::rules::pattern;
+use crate::rules::pattern::MATCHED;
+use crate::rules::pattern::Pattern;
+use crate::rules::pattern::Room;
+use crate::rules::pattern::TooLong;
 use crate::source::shape::suggestion;
 
 /// The longest expression, in bytes.
@@ -54,10 +57,16 @@ pub struct Fault {
     pub mend: String,
 }
 
-/// The evaluation visited more than [`MAX_NODES`] nodes; only a hostile doc makes it.
+/// Why an evaluation was given up; only a hostile doc makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the condition was given up after {MAX_NODES} nodes")]
-pub struct TooMuch;
+pub enum TooMuch {
+    /// It visited more than [`MAX_NODES`] nodes.
+    #[error("it was given up after {MAX_NODES} nodes")]
+    Nodes,
+    /// Its patterns would be put to more text than they may.
+    #[error(transparent)]
+    Text(#[from] TooLong),
+}
 
 #[derive(Debug, Clone)]
 enum Test {
@@ -66,7 +75,7 @@ enum Test {
     Not(Box<Self>),
     Exists(Query),
     Compare(Operator, Operand, Operand),
-    Matches(Operand, Regex),
+    Matches(Operand, Pattern),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,12 +185,15 @@ impl Condition {
     }
 
     /// Whether the condition may hold for `call`: for one of the values of each field that was sent more than once,
-    /// or for their list. Of the fields named in `lists` only the list counts.
+    /// or for their list. Of the fields named in `lists` only the list counts. There is `room` for so much text that
+    /// patterns are put to.
     ///
     /// # Errors
     /// [`TooMuch`] when the call is too large to tell.
-    pub fn holds(&self, call: &Value, lists: &[String]) -> Result<bool, TooMuch> {
-        Evaluation::new(call, lists).may(&self.test, call, true)
+    pub fn holds(&self, call: &Value, lists: &[String], room: Room) -> Result<bool, TooMuch> {
+        let mut evaluation = Evaluation::new(call, lists);
+        evaluation.room = room;
+        evaluation.may(&self.test, call, true)
     }
 }
 
@@ -599,7 +611,7 @@ impl Compiler<'_> {
         subject: &ast::FnArg,
         regex: &ast::FnArg,
         function: &str,
-        compile: fn(&str) -> Result<Regex, String>,
+        compile: fn(&str) -> Result<Pattern, String>,
     ) -> Result<Test, Fault> {
         let ast::FnArg::Literal(ast::Literal::String(written)) = regex else {
             let message = format!("the pattern of {function}() must be a text in quotes");
@@ -820,6 +832,7 @@ struct Evaluation<'a> {
     /// Fields that are lists by their type.
     lists: &'a [String],
     nodes: usize,
+    room: Room,
 }
 
 impl<'a> Evaluation<'a> {
@@ -828,6 +841,7 @@ impl<'a> Evaluation<'a> {
             root,
             lists,
             nodes: 0,
+            room: Room::new(MATCHED),
         }
     }
 
@@ -839,7 +853,7 @@ impl<'a> Evaluation<'a> {
     const fn spend(&mut self, nodes: usize) -> Result<(), TooMuch> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            Err(TooMuch)
+            Err(TooMuch::Nodes)
         } else {
             Ok(())
         }
@@ -886,11 +900,14 @@ impl<'a> Evaluation<'a> {
                 }
                 Ok(false)
             }
-            Test::Matches(subject, regex) => {
+            Test::Matches(subject, pattern) => {
                 for subject in self.operand(subject, current)? {
                     self.spend_on(subject.as_deref())?;
-                    let text = subject.as_deref().and_then(Value::as_str);
-                    if text.is_some_and(|text| regex.is_match(text)) == wanted {
+                    let matches = match subject.as_deref() {
+                        Some(Value::String(text)) => pattern.is_match(text, &mut self.room)?,
+                        _ => false,
+                    };
+                    if matches == wanted {
                         return Ok(true);
                     }
                 }
@@ -1236,7 +1253,9 @@ mod tests {
     fn holds(expression: &str, call: &Value) -> bool {
         let condition = Condition::compile(expression)
             .unwrap_or_else(|fault| panic!("{expression}: {fault:?}"));
-        condition.holds(call, &[]).expect("small")
+        condition
+            .holds(call, &[], Room::new(MATCHED))
+            .expect("small")
     }
 
     #[test]
@@ -1339,8 +1358,11 @@ mod tests {
         // A list by its type is one value: it is asked for its length, and its elements are asked for by `[…]`.
         let lists = ["tags".to_owned()];
         let condition = Condition::compile("length(@.doc.tags) > 2").expect("compiles");
-        assert_eq!(condition.holds(&ages, &lists), Ok(false));
-        assert_eq!(condition.holds(&ages, &[]), Ok(true));
+        assert_eq!(
+            condition.holds(&ages, &lists, Room::new(MATCHED)),
+            Ok(false)
+        );
+        assert_eq!(condition.holds(&ages, &[], Room::new(MATCHED)), Ok(true));
     }
 
     #[test]
@@ -1402,7 +1424,10 @@ mod tests {
         assert!(Condition::compile(&"a".repeat(MAX_EXPRESSION + 1)).is_err());
         let wide: Value = (0..2000).map(|n| json!({"a": n})).collect();
         let condition = Condition::compile("@.x[?count($..a) > 1]").expect("compiles");
-        assert_eq!(condition.holds(&json!({"x": wide}), &[]), Err(TooMuch));
+        assert_eq!(
+            condition.holds(&json!({"x": wide}), &[], Room::new(MATCHED)),
+            Err(TooMuch::Nodes)
+        );
         let long = json!({"x": vec![1; 5000], "y": "a".repeat(1 << 20), "z": vec![1; 5000]});
         for expression in [
             "@.x[?search($.y, 'b$')]",
@@ -1411,8 +1436,19 @@ mod tests {
             "@.x[?$.z == $.x && @ == 2]",
         ] {
             let condition = Condition::compile(expression).expect("compiles");
-            assert_eq!(condition.holds(&long, &[]), Err(TooMuch), "{expression}");
+            let vast = Room::new(usize::MAX);
+            assert_eq!(
+                condition.holds(&long, &[], vast),
+                Err(TooMuch::Nodes),
+                "{expression}"
+            );
         }
+        // Patterns have a bound of their own, over all values that one condition asks about.
+        let texts = json!({"x": vec!["a".repeat(10_000); 7]});
+        let condition = Condition::compile("search(@.x, 'b$')").expect("compiles");
+        let room = |bytes| condition.holds(&texts, &[], Room::new(bytes));
+        assert_eq!(room(70_000), Ok(false));
+        assert_eq!(room(MATCHED), Err(TooMuch::Text(TooLong)));
     }
 
     /// Whatever is asked of each of many elements about each of many others is counted, by every kind of selector.
@@ -1437,12 +1473,20 @@ mod tests {
         ] {
             let expression = format!("@.x[?count({selector}) == 0]");
             let condition = Condition::compile(&expression).expect("compiles");
-            assert_eq!(condition.holds(&call, &[]), Err(TooMuch), "{expression}");
+            assert_eq!(
+                condition.holds(&call, &[], Room::new(MATCHED)),
+                Err(TooMuch::Nodes),
+                "{expression}"
+            );
         }
         // Once over all of them is no more than they are.
         for expression in ["count(@.y[*]) == 10000", "count(@.y[::1]) == 10000"] {
             let condition = Condition::compile(expression).expect("compiles");
-            assert_eq!(condition.holds(&call, &[]), Ok(true), "{expression}");
+            assert_eq!(
+                condition.holds(&call, &[], Room::new(MATCHED)),
+                Ok(true),
+                "{expression}"
+            );
         }
         // A selector that takes the same again and again: what is found is never more than what is counted.
         let again = format!("$.y[{}0]", "::1,".repeat(900));

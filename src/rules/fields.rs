@@ -1,7 +1,6 @@
 //! Field constraints in HTML's own words, checked as browsers check them. Owns types, constraints, normalising
 //! and which word refuses a value; when they are applied is left to `flow`.
 
-use regex::Regex;
 use serde_json::Value;
 
 use crate::model::doc::Doc;
@@ -14,6 +13,9 @@ use crate::model::words::Word;
 use crate::rules::kind::FieldType;
 use crate::rules::kind::Typed;
 use crate::rules::pattern;
+use crate::rules::pattern::Pattern;
+use crate::rules::pattern::Room;
+use crate::rules::pattern::TooLong;
 use crate::rules::place::Place;
 use crate::source::measure::show_size;
 use crate::source::table::Table;
@@ -29,7 +31,7 @@ pub struct FieldRule {
     kind: FieldType,
     /// Whether the type was written, and is of one value.
     takes_one: bool,
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
     minlength: Option<u64>,
     maxlength: Option<u64>,
     min: Option<Typed>,
@@ -239,13 +241,23 @@ impl FieldRule {
         }
     }
 
-    /// Checks the field. Gives the typed values for the doc, if the type is not a text and all is well.
+    /// Checks the field, its pattern with at most `matched` bytes of text. Gives the typed values for the doc, if the
+    /// type is not a text and all is well.
     ///
     /// # Errors
     /// The reply that refuses the field, in the person's language.
-    pub fn check(&self, doc: &Doc, tongue: Tongue<'_>) -> Result<Option<Vec<Value>>, Box<Reply>> {
-        self.judge(doc)
-            .map_err(|refusal| Box::new(self.refuse(&refusal, tongue)))
+    pub fn check(
+        &self,
+        doc: &Doc,
+        tongue: Tongue<'_>,
+        matched: usize,
+    ) -> Result<Option<Vec<Value>>, Box<Refused>> {
+        self.judge(doc, matched).map_err(|refusal| {
+            Box::new(Refused {
+                is_unknown: refusal.is_unknown,
+                reply: self.refuse(&refusal, tongue),
+            })
+        })
     }
 
     fn refuse(&self, refusal: &Refusal, tongue: Tongue<'_>) -> Reply {
@@ -256,7 +268,8 @@ impl FieldRule {
         Reply::go_on().refuse(self.name.as_str(), msg)
     }
 
-    fn judge(&self, doc: &Doc) -> Result<Option<Vec<Value>>, Refusal> {
+    fn judge(&self, doc: &Doc, matched: usize) -> Result<Option<Vec<Value>>, Refusal> {
+        let mut room = Room::new(matched);
         let items = doc.items(&self.name);
         let count = items.len();
         let filled: Vec<Item<'_>> = items.into_iter().filter(|item| !is_empty(item)).collect();
@@ -277,8 +290,8 @@ impl FieldRule {
         if self.takes_one && (count > 1 || is_list(doc, &self.name)) {
             return Err(Word::TooManyValues.into());
         }
-        let typed: Result<Vec<Typed>, Refusal> =
-            filled.iter().map(|item| self.check_item(item)).collect();
+        let checked = filled.iter().map(|item| self.check_item(item, &mut room));
+        let typed: Result<Vec<Typed>, Refusal> = checked.collect();
         let values: Option<Vec<Value>> = typed?.into_iter().map(Typed::into_value).collect();
         Ok(match self.kind {
             FieldType::List => values.map(|values| vec![Value::Array(values)]),
@@ -308,19 +321,19 @@ impl FieldRule {
         }
     }
 
-    fn check_item(&self, item: &Item<'_>) -> Result<Typed, Refusal> {
+    fn check_item(&self, item: &Item<'_>, room: &mut Room) -> Result<Typed, Refusal> {
         match (item, self.kind) {
             (Item::File(file), FieldType::File) => self.check_file(file),
             (Item::File(_), _) => Err(Word::NoFile.into()),
             (_, FieldType::File) => Err(Word::MissingFile.into()),
             (item, _) => {
                 let text = item.text().ok_or(Word::NoValue)?;
-                self.check_text(&text)
+                self.check_text(&text, room)
             }
         }
     }
 
-    fn check_text(&self, text: &str) -> Result<Typed, Refusal> {
+    fn check_text(&self, text: &str, room: &mut Room) -> Result<Typed, Refusal> {
         let length = browser_length(text);
         if let Some(least) = self.minlength.filter(|least| length < *least) {
             let refusal = Refusal::from(Word::TooShort).with("length", &length);
@@ -330,10 +343,15 @@ impl FieldRule {
             let refusal = Refusal::from(Word::TooLong).with("length", &length);
             return Err(refusal.with("maxlength", &most));
         }
-        if let Some(pattern) = &self.pattern
-            && !pattern.is_match(text)
-        {
-            return Err(Refusal::from(Word::WrongPattern).with("pattern", &written(pattern)));
+        if let Some(pattern) = &self.pattern {
+            match pattern.is_match(text, room) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let refusal = Refusal::from(Word::WrongPattern);
+                    return Err(refusal.with("pattern", &written(pattern)));
+                }
+                Err(TooLong) => return Err(Refusal::unknown()),
+            }
         }
         let typed = self.kind.read(text)?;
         if self.kind == FieldType::List {
@@ -400,14 +418,32 @@ impl FieldRule {
     }
 }
 
+/// A field that is refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// The reply that says so.
+    pub reply: Reply,
+    /// Whether there is more text than its pattern is put to: nobody knows whether it is good.
+    pub is_unknown: bool,
+}
+
 /// Why a value is refused, before it is put into words.
 #[derive(Debug)]
 struct Refusal {
     word: Word,
     slots: Vec<(&'static str, String)>,
+    is_unknown: bool,
 }
 
 impl Refusal {
+    /// There is too much text to tell.
+    fn unknown() -> Self {
+        Self {
+            is_unknown: true,
+            ..Word::TooMuchText.into()
+        }
+    }
+
     fn with(mut self, slot: &'static str, value: &impl ToString) -> Self {
         self.slots.push((slot, value.to_string()));
         self
@@ -425,12 +461,13 @@ impl From<Word> for Refusal {
         Self {
             word,
             slots: Vec::new(),
+            is_unknown: false,
         }
     }
 }
 
 /// A pattern as it was written: it is compiled for the whole value.
-fn written(pattern: &Regex) -> &str {
+fn written(pattern: &Pattern) -> &str {
     let whole = pattern.as_str();
     let inner = whole.strip_prefix("^(?:");
     inner
@@ -547,6 +584,7 @@ mod tests {
     use super::*;
     use crate::model::flat::Flat;
     use crate::model::hidden::Hidden;
+    use crate::rules::pattern::MATCHED;
     use crate::rules::shapes::FIELD;
     use crate::source::page::Page;
     use std::sync::Arc;
@@ -570,8 +608,8 @@ mod tests {
         for value in values {
             flat.push_text("f", value);
         }
-        rule.check(&Doc::from(flat), Tongue::plain(Lang::En))
-            .map_err(|reply| reply.messages()[0].msg.clone())
+        rule.check(&Doc::from(flat), Tongue::plain(Lang::En), MATCHED)
+            .map_err(|refused| refused.reply.messages()[0].msg.clone())
     }
 
     #[test]
@@ -688,7 +726,7 @@ mod tests {
         flat.push_text("f[]", "");
         flat.push_text("f[]", "x");
         assert!(
-            tags.check(&Doc::from(flat), Tongue::plain(Lang::En))
+            tags.check(&Doc::from(flat), Tongue::plain(Lang::En), MATCHED)
                 .is_ok()
         );
     }
@@ -723,7 +761,7 @@ mod tests {
                 sha256: String::new(),
             };
             flat.push_file("f", file);
-            rule.check(&Doc::from(flat), Tongue::plain(Lang::En))
+            rule.check(&Doc::from(flat), Tongue::plain(Lang::En), MATCHED)
                 .is_ok()
         };
         assert!(verdict("a.png", "image/png", 10));

@@ -3,13 +3,16 @@
 
 use std::ops::Range;
 
-use regex::Regex;
 use serde_json::Value;
 
 use crate::rules::condition::Condition;
 use crate::rules::condition::Fault;
 use crate::rules::condition::Path;
+use crate::rules::condition::TooMuch;
 use crate::rules::pattern;
+use crate::rules::pattern::Pattern;
+use crate::rules::pattern::Room;
+use crate::rules::pattern::TooLong;
 use crate::rules::shapes::TEXT_TABLE;
 use crate::source::table::Placed;
 use crate::source::table::Table;
@@ -19,7 +22,7 @@ use crate::source::table::to_json;
 #[derive(Debug, Clone, Default)]
 pub struct When {
     condition: Option<Condition>,
-    matches: Vec<(Path, Regex)>,
+    matches: Vec<(Path, Pattern)>,
     written: Vec<String>,
     numbers: Vec<(String, Range<usize>)>,
     fields: Vec<String>,
@@ -75,7 +78,7 @@ impl When {
             let both = compiled.and_then(|path| Ok((path, pattern::anywhere(regex?)?)));
             match both {
                 Ok((compiled, regex)) => {
-                    self.written.push(format!("{path} ~ {regex}"));
+                    self.written.push(format!("{path} ~ {}", regex.as_str()));
                     self.fields.extend(compiled.field().map(str::to_owned));
                     self.matches.push((compiled, regex));
                 }
@@ -100,20 +103,31 @@ impl When {
         &self.fields
     }
 
-    /// Whether it applies to `call`, whose fields named in `lists` are lists by their type. A call too large to tell
-    /// is one it applies to, and so is one in which a field that was sent more than once has a value to which it
-    /// would apply: when in doubt, ask.
-    #[must_use]
-    pub fn applies(&self, call: &Value, lists: &[String]) -> bool {
-        let condition = self.condition.as_ref();
-        condition.is_none_or(|condition| condition.holds(call, lists).unwrap_or(true))
-            && self
-                .matches
-                .iter()
-                .all(|(path, regex)| match path.may_locate(call) {
-                    Ok(values) => values.iter().any(|value| is_match(regex, value)),
-                    Err(_) => true,
-                })
+    /// Whether it applies to `call`, whose fields named in `lists` are lists by their type; it does to one in which a
+    /// field that was sent more than once has a value to which it would apply. Each of its patterns is put to at most
+    /// `matched` bytes of text.
+    ///
+    /// # Errors
+    /// The call is too large to tell. Whoever asks takes it for one to which it applies: when in doubt, ask.
+    pub fn applies(&self, call: &Value, lists: &[String], matched: usize) -> Result<bool, TooMuch> {
+        let room = Room::new(matched);
+        let mut given_up = None;
+        if let Some(condition) = &self.condition {
+            match condition.holds(call, lists, room) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(why) => given_up = Some(why),
+            }
+        }
+        for (path, pattern) in &self.matches {
+            match finds(path, pattern, call, room) {
+                Ok(true) => {}
+                // What does not apply for one reason does not for another that is too large to tell.
+                Ok(false) => return Ok(false),
+                Err(why) => given_up = Some(why),
+            }
+        }
+        given_up.map_or(Ok(true), Err)
     }
 
     /// The fields that are compared with a number, and where in the file.
@@ -130,14 +144,31 @@ impl When {
     }
 }
 
-fn is_match(regex: &Regex, value: &Value) -> bool {
+/// Whether the pattern matches a value that the path may mean.
+fn finds(path: &Path, pattern: &Pattern, call: &Value, mut room: Room) -> Result<bool, TooMuch> {
+    for value in path.may_locate(call)? {
+        if is_match(pattern, value, &mut room)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_match(pattern: &Pattern, value: &Value, room: &mut Room) -> Result<bool, TooLong> {
     match value {
-        Value::String(text) => regex.is_match(text),
-        Value::Number(number) => regex.is_match(&number.to_string()),
-        Value::Bool(flag) => regex.is_match(if *flag { "true" } else { "false" }),
+        Value::String(text) => pattern.is_match(text, room),
+        Value::Number(number) => pattern.is_match(&number.to_string(), room),
+        Value::Bool(flag) => pattern.is_match(if *flag { "true" } else { "false" }, room),
         // The values of a field that was sent more than once.
-        Value::Array(list) => list.iter().any(|value| is_match(regex, value)),
-        Value::Null | Value::Object(_) => false,
+        Value::Array(list) => {
+            for value in list {
+                if is_match(pattern, value, room)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        Value::Null | Value::Object(_) => Ok(false),
     }
 }
 

@@ -27,6 +27,7 @@ mod languages;
 mod leaving;
 mod limits;
 mod metrics;
+mod named_limits;
 mod opening;
 mod own_files;
 mod packed;

@@ -27,6 +27,8 @@ use formgate::rules::error_body::ErrorBody;
 use formgate::rules::kind::FieldType;
 use formgate::rules::path;
 use formgate::rules::pattern;
+use formgate::rules::pattern::MATCHED;
+use formgate::rules::pattern::Room;
 use formgate::rules::recognise::Asked;
 use formgate::rules::recognise::query_pairs;
 use formgate::rules::route::Route;
@@ -360,7 +362,8 @@ proptest! {
     #[test]
     fn conditions_are_compiled_or_refused(text in words(CONDITIONS)) {
         if let Ok(condition) = Condition::compile(&text) {
-            let _ = condition.holds(&json!({"doc": {"a": [1, "x", {"b": null}], "é": 1.5}}), &[]);
+            let call = json!({"doc": {"a": [1, "x", {"b": null}], "é": 1.5}});
+            let _ = condition.holds(&call, &[], Room::new(MATCHED));
         }
     }
 

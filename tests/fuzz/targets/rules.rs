@@ -14,6 +14,8 @@ use formgate::rules::condition::Condition;
 use formgate::rules::error_body::ErrorBody;
 use formgate::rules::kind::FieldType;
 use formgate::rules::pattern;
+use formgate::rules::pattern::MATCHED;
+use formgate::rules::pattern::Room;
 use formgate::rules::route::Route;
 use formgate::source::complaint::Complaint;
 use formgate::source::measure;
@@ -111,8 +113,11 @@ pub(super) fn condition(input: &[u8]) -> String {
                 assert!(expression.get(range).is_some());
             }
             let _ = condition.misnamed(expression);
-            let holds = condition.holds(&call, &[]);
-            assert_eq!(holds.is_ok(), condition.holds(&call, &[]).is_ok());
+            let holds = condition.holds(&call, &[], Room::new(MATCHED));
+            assert_eq!(
+                holds.is_ok(),
+                condition.holds(&call, &[], Room::new(MATCHED)).is_ok()
+            );
             format!("{holds:?} {}", condition.fields().len().min(3))
         }
     }
@@ -163,7 +168,10 @@ pub(super) fn words_of_rules(input: &[u8]) -> String {
         },
         4 => match pattern::html(&text) {
             Err(why) => why.to_string(),
-            Ok(pattern) => format!("pattern {}", pattern.is_match(&hostile)),
+            Ok(pattern) => {
+                let mut room = Room::new(MATCHED);
+                format!("pattern {:?}", pattern.is_match(&hostile, &mut room))
+            }
         },
         5 => match Route::parse(&text) {
             Err(why) => why,
