@@ -534,6 +534,19 @@ fn what_is_under_way_is_finished() {
 }
 
 #[test]
+fn before_the_end_everybody_is_served_for_a_while() {
+    let folder = Folder::new();
+    folder.write("rules/x.toml", &form("/x", "still here"));
+    let long = [("FORMGATE_LIMITS_DRAIN_DELAY", "60s")];
+    let mut serving = Serving::begin(&folder, &[], &long);
+    serving.signal("TERM");
+    serving.wait_for_log("new connections are taken for limits.drain_delay");
+    serving.wait_for("/x", "still here");
+    serving.signal("TERM");
+    assert_eq!(serving.ended(), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let (backend, arrival, release) = held_backend();
     let folder = Folder::new();

@@ -228,7 +228,7 @@ fn of_connections() -> Vec<Row> {
 }
 
 /// Limits at which nobody is told anything, and the test that holds each.
-const SILENT: [(&str, &str, &str); 6] = [
+const SILENT: [(&str, &str, &str); 7] = [
     ("page", "opening.rs", "\"limits.page\""),
     (
         "spool_above",
@@ -251,6 +251,11 @@ const SILENT: [(&str, &str, &str); 6] = [
         "fn there_are_only_so_many_connections_at_a_time",
     ),
     ("drain", "drain.rs", "fn the_end_is_bounded"),
+    (
+        "drain_delay",
+        "../cli/serving.rs",
+        "fn before_the_end_everybody_is_served_for_a_while",
+    ),
 ];
 
 async fn start(set: fn(&mut Config)) -> App {
