@@ -27,6 +27,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::trial;
 use crate::flow::trial::Trial;
 use crate::flow::trial::Tried;
+use crate::flow::trust::Trust;
 use crate::metrics::register::Metrics;
 use crate::model::call::SubmitResult;
 use crate::model::doc::Jdoc;
@@ -66,7 +67,9 @@ pub fn run(args: &Args, attempt: &args::Try) -> anyhow::Result<ExitCode> {
     let report = if attempt.live {
         let settings = work.config.settings().map_err(|why| anyhow!(why))?;
         let key = Arc::new(work.config.proof_key().map_err(|why| anyhow!(why))?);
-        let snapshot = Arc::new(Snapshot::new(book, &settings.reach, &Metrics::new(), None));
+        let trust = Arc::new(Trust::new(Arc::clone(&key), None));
+        let (reach, metrics) = (&settings.reach, Metrics::new());
+        let snapshot = Arc::new(Snapshot::new(book, reach, trust, &metrics, None));
         let tasks = TaskTracker::new();
         let responders = Responders::Live {
             snapshot: &snapshot,

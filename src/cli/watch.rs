@@ -22,6 +22,7 @@ use crate::flow::Gate;
 use crate::gateway::tls::Tls;
 use crate::metrics::word::Reloaded;
 use crate::source::complaint::Complaint;
+use crate::wire::proof::Key;
 
 /// Editors write a file in several steps; so long after the last one it is read.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -45,6 +46,7 @@ impl Keeper {
     #[must_use]
     pub fn begin(config: &Config, mut files: BTreeSet<PathBuf>, tls: Option<Arc<Tls>>) -> Self {
         files.extend(config.reach_files());
+        files.extend(config.key_files());
         let mut keeper = Self {
             config: config.clone(),
             tls,
@@ -88,9 +90,11 @@ impl Keeper {
             let mut files = BTreeSet::new();
             let loaded = read::book_naming(&config, &mut files);
             files.extend(config.reach_files());
-            (loaded, files, config.reach())
+            files.extend(config.key_files());
+            let keys = config.with_keys_of_now();
+            (loaded, files, config.reach(), keys)
         });
-        let (loaded, files, reach) = match read.await {
+        let (loaded, files, reach, keys) = match read.await {
             Ok(read) => read,
             Err(error) => {
                 rules.note(false);
@@ -110,6 +114,7 @@ impl Keeper {
                 tracing::error!(target: "formgate::reload", "what `{key}` names stays as it was: {why}");
             }
         }
+        self.take_keys(keys, gate);
         match loaded {
             // What a deployment that deletes and then copies looks like in between; it must not turn every form off.
             Ok(loaded) if loaded.book.is_empty() && !gate.is_empty() => {
@@ -133,6 +138,22 @@ impl Keeper {
                 let errors = self.refuse(&complaints);
                 format!("{errors} errors in the rule files; those from before are in force")
             }
+        }
+    }
+
+    /// Puts the keys in force that the configuration names, if they are others than before.
+    fn take_keys(&mut self, keys: Result<Config, (String, String)>, gate: &Arc<Gate>) {
+        let taken = keys.and_then(|now| {
+            if (&now.key, &now.jwt) == (&self.config.key, &self.config.jwt) {
+                return Ok(());
+            }
+            let verifier = now.verifier().map_err(|why| ("jwt.key".to_owned(), why))?;
+            gate.believe(now.key.as_ref().map(Key::shared), verifier);
+            self.config = now;
+            Ok(())
+        });
+        if let Err((key, why)) = taken {
+            tracing::error!(target: "formgate::reload", "what `{key}` names stays as it was: {why}");
         }
     }
 

@@ -28,8 +28,8 @@ const UNTIL: usize = 8;
 /// Several gateways with one key draw their nonces without knowing of each other; AES-GCM-SIV (RFC 8452) keeps its
 /// promise even if two of them are the same.
 pub struct Seal {
-    /// Without one nothing is sealed, and nothing opens.
-    key: Option<LessSafeKey>,
+    /// The first seals, each opens; without one nothing is sealed, and nothing opens.
+    keys: Vec<LessSafeKey>,
 }
 
 impl fmt::Debug for Seal {
@@ -39,12 +39,13 @@ impl fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// A seal with this key.
+    /// A seal with this key, or with several: the first seals, all open.
     #[must_use]
-    pub fn new(key: Option<[u8; 32]>) -> Self {
-        let key = key.and_then(|key| UnboundKey::new(&AES_256_GCM_SIV, &key).ok());
+    pub fn new(keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        let keys = keys.into_iter();
+        let keys = keys.filter_map(|key| UnboundKey::new(&AES_256_GCM_SIV, &key).ok());
         Self {
-            key: key.map(LessSafeKey::new),
+            keys: keys.map(LessSafeKey::new).collect(),
         }
     }
 
@@ -57,8 +58,8 @@ impl Seal {
         sealed.extend_from_slice(&until.to_be_bytes());
         sealed.extend_from_slice(text);
         let unique = Nonce::assume_unique_for_key(nonce);
-        self.key
-            .as_ref()?
+        self.keys
+            .first()?
             .seal_in_place_append_tag(unique, bound(host), &mut sealed)
             .ok()?;
         let mut bytes = Vec::with_capacity(1 + NONCE_LEN + sealed.len());
@@ -77,13 +78,13 @@ impl Seal {
         if *layout != LAYOUT {
             return None;
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut sealed = sealed.to_vec();
-        let opened = self
-            .key
-            .as_ref()?
-            .open_in_place(nonce, bound(host), &mut sealed)
-            .ok()?;
+        let mut opened = self.keys.iter().filter_map(|key| {
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let mut sealed = sealed.to_vec();
+            let opened = key.open_in_place(nonce, bound(host), &mut sealed).ok()?;
+            Some(opened.to_vec())
+        });
+        let opened = opened.next()?;
         let (until, text) = opened.split_first_chunk::<UNTIL>()?;
         (now <= u64::from_be_bytes(*until)).then(|| text.to_vec())
     }

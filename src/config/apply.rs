@@ -30,9 +30,7 @@ use crate::source::complaint::Complaint;
 use crate::source::page::Page;
 use crate::source::secret;
 use crate::source::table::Table;
-
-/// A shorter key could be guessed.
-const LEAST_KEY: usize = 32;
+use crate::wire::proof;
 
 /// What the counter of connections can hold.
 const MAX_CONNECTIONS: usize = tokio::sync::Semaphore::MAX_PERMITS;
@@ -138,11 +136,8 @@ impl Config {
             networks(table, "trusted_proxies"),
         );
         if let Some((key, reference)) = secret_of(table, "key", folder) {
-            let length = key.expose().len();
-            if length < LEAST_KEY {
-                let message =
-                    format!("the key has {length} bytes, at least {LEAST_KEY} are wanted");
-                table.complain("key", message, "make one with `openssl rand -hex 32`");
+            if let Err(why) = proof::Key::judge(&key) {
+                table.complain("key", why, "make one with `openssl rand -hex 32`");
             }
             self.key = Some(key);
             self.references.insert("key".to_owned(), reference);

@@ -48,7 +48,7 @@ pub static CONFIG: Shape = Shape {
         key(
             "key",
             Kind::Text,
-            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls and flash cookies. Default: a new one at every start.",
+            "The gateway's own key, as env:NAME or file:PATH, where several gateways must know each other's calls and flash cookies; of several with white space between them the first is used and all are believed. Default: a new one at every start.",
         ),
         key(
             "preserve_header_case",

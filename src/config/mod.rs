@@ -38,6 +38,7 @@ use crate::model::secret::Secret;
 use crate::rules::pattern::MATCHED;
 use crate::source::certificate::Sources;
 use crate::source::complaint::Complaint;
+use crate::source::secret;
 use crate::wire::egress::Networks;
 use crate::wire::pool;
 use crate::wire::proof;
@@ -273,6 +274,38 @@ impl Config {
             Some(secret) => Ok(proof::Key::shared(secret)),
             None => proof::Key::random(),
         }
+    }
+
+    /// The same with its keys as they are now where they come from.
+    ///
+    /// # Errors
+    /// The key that is no good, and why.
+    pub fn with_keys_of_now(&self) -> Result<Self, (String, String)> {
+        let mut now = self.clone();
+        let read = |path: &str| {
+            let reference = self.references.get(path)?;
+            secret::resolve(reference, Path::new(""))
+        };
+        let wrong = |path: &str| {
+            let path = path.to_owned();
+            move |why: String| (path, why)
+        };
+        if let Some(key) = read("key").transpose().map_err(wrong("key"))? {
+            proof::Key::judge(&key).map_err(wrong("key"))?;
+            now.key = Some(key);
+        }
+        let key = read("jwt.key").transpose().map_err(wrong("jwt.key"))?;
+        if let (Some(key), Some(jwt)) = (key, &mut now.jwt) {
+            jwt.key = key;
+            Verifier::new(jwt).map_err(wrong("jwt.key"))?;
+        }
+        Ok(now)
+    }
+
+    /// The files that [`Config::with_keys_of_now`] reads.
+    pub fn key_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let files = self.references.values();
+        files.filter_map(|reference| secret::file(reference).map(Path::to_path_buf))
     }
 
     /// The verifier of login tokens, if there is a key for them.

@@ -96,7 +96,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
             Err(why) => remark = Some(Finding::new("doc", why)),
         }
     }
-    let known = person::known(gate, &request_id, address);
+    let known = person::known(gate, &snapshot.trust, &request_id, address);
     let occasion = person::occasion(&route, &head, &doc, known);
     let trace = person::trace(&head.headers);
     let mut leg = asking(&account, &route, Event::Load);

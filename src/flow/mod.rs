@@ -25,6 +25,7 @@ pub mod snapshot;
 pub mod submission;
 pub mod submit;
 pub mod trial;
+pub mod trust;
 pub mod viewer;
 pub mod wants;
 
@@ -43,8 +44,6 @@ use crate::account::leg::Kind;
 use crate::account::leg::Leg;
 use crate::backend;
 use crate::backend::BackendError;
-use crate::codec::flash::PURPOSE;
-use crate::codec::flash::Seal;
 use crate::codec::jwt::Verifier;
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Answer;
@@ -59,6 +58,7 @@ use crate::flow::show::show;
 use crate::flow::snapshot::Reach;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
+use crate::flow::trust::Trust;
 use crate::flow::viewer::Viewer;
 use crate::flow::wants::Wants;
 use crate::metrics::meters::Asked;
@@ -117,9 +117,7 @@ pub struct Gate {
     live: ArcSwap<Snapshot>,
     reach: ArcSwap<Reach>,
     settings: Settings,
-    key: Arc<Key>,
-    seal: Seal,
-    verifier: Option<Verifier>,
+    trust: ArcSwap<Trust>,
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
 }
@@ -145,14 +143,13 @@ impl Gate {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         settings.intake.spool.meter = Arc::clone(&metrics.spool);
-        let snapshot = Snapshot::new(book, &settings.reach, &metrics, None);
+        let trust = Arc::new(Trust::new(Arc::new(key), verifier));
+        let snapshot = Snapshot::new(book, &settings.reach, Arc::clone(&trust), &metrics, None);
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
             reach: ArcSwap::from_pointee(settings.reach.clone()),
             settings,
-            seal: Seal::new(key.derive(PURPOSE)),
-            key: Arc::new(key),
-            verifier,
+            trust: ArcSwap::new(trust),
             tasks: TaskTracker::new(),
             metrics,
         })
@@ -161,7 +158,8 @@ impl Gate {
     /// Puts a new book in force. Requests under way keep the one they began with.
     pub fn replace(&self, book: Book) {
         let before = self.live.load();
-        let next = Snapshot::new(book, &self.reach.load(), &self.metrics, Some(&before));
+        let (reach, trust) = (self.reach.load(), self.trust.load_full());
+        let next = Snapshot::new(book, &reach, trust, &self.metrics, Some(&before));
         self.live.store(Arc::new(next));
     }
 
@@ -170,6 +168,13 @@ impl Gate {
         if **self.reach.load() != reach {
             self.reach.store(Arc::new(reach));
         }
+    }
+
+    /// Whom to believe from the next book on; without a key of the operator's, the gateway keeps its own.
+    pub fn believe(&self, key: Option<Key>, verifier: Option<Verifier>) {
+        let own = || Arc::clone(&self.trust.load().key);
+        let key = key.map_or_else(own, Arc::new);
+        self.trust.store(Arc::new(Trust::new(key, verifier)));
     }
 
     /// Whether no request is anybody's form.
@@ -231,9 +236,11 @@ impl Gate {
         let recognising = account.leg("recognise", Kind::Own);
         let carried = flash::take(&mut arrival);
         let snapshot = self.live.load_full(); // one set of rules for the whole request
-        let ours = self.key.check(&mut arrival.head.headers, now);
+        let ours = snapshot.trust.key.check(&mut arrival.head.headers, now);
         let meant = match meant(&snapshot.book, &arrival) {
-            Ok(meant) if ours || self.is_spared(&meant, &arrival) => meant.spared(),
+            Ok(meant) if ours || Self::is_spared(&snapshot.trust, &meant, &arrival) => {
+                meant.spared()
+            }
             Ok(meant) => meant,
             Err(error) => return error.into_answer(&request_id(&arrival)),
         };
@@ -247,7 +254,8 @@ impl Gate {
             // On the heap, so that a request that only passes through does not carry its room around.
             asks => {
                 let book = &snapshot.book;
-                let viewer = Viewer::of(&arrival, wants, &carried, book, &self.seal, now());
+                let viewer =
+                    Viewer::of(&arrival, wants, &carried, book, &snapshot.trust.seal, now());
                 let came = match &viewer.carried {
                     Some(_) => Some(Flash::Read),
                     None => viewer.stale.then_some(Flash::Refused),
@@ -320,7 +328,7 @@ impl Gate {
         let answer = done.unwrap_or_else(|error| error.into_answer(&request_id));
         let pages = self.settings.pages;
         let showing = account.leg("show", Kind::Own);
-        let answer = show(answer, &viewer, &self.seal, &snapshot, pages).await;
+        let answer = show(answer, &viewer, &snapshot, pages).await;
         drop(showing);
         journal::answered(&answer, &request_id);
         answer
@@ -356,12 +364,12 @@ impl Gate {
     }
 
     /// Whether a form's request has proved that it is API traffic.
-    fn is_spared(&self, meant: &Meant, arrival: &Arrival) -> bool {
+    fn is_spared(trust: &Trust, meant: &Meant, arrival: &Arrival) -> bool {
         let spared = |route: &Route| {
             is_api(
                 &route.form.api,
                 &arrival.head.headers,
-                self.verifier.as_ref(),
+                trust.verifier.as_ref(),
             )
         };
         match meant {
@@ -371,10 +379,10 @@ impl Gate {
         }
     }
 
-    const fn responders<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Responders<'a> {
+    fn responders<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Responders<'a> {
         Responders::Live {
             snapshot,
-            key: &self.key,
+            key: &snapshot.trust.key,
             tasks: &self.tasks,
         }
     }

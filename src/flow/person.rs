@@ -16,6 +16,7 @@ use crate::codec::jwt::TokenSource;
 use crate::codec::jwt::Verifier;
 use crate::flow::Gate;
 use crate::flow::submission::Route;
+use crate::flow::trust::Trust;
 use crate::model::call::FormInfo;
 use crate::model::call::Meta;
 use crate::model::call::Occasion;
@@ -47,6 +48,7 @@ pub struct Known<'a> {
 #[must_use]
 pub(in crate::flow) fn known<'a>(
     gate: &'a Gate,
+    trust: &'a Trust,
     request_id: &'a str,
     address: IpAddr,
 ) -> Known<'a> {
@@ -54,7 +56,7 @@ pub(in crate::flow) fn known<'a>(
         project: &gate.settings.project,
         request_id,
         address,
-        verifier: gate.verifier.as_ref(),
+        verifier: trust.verifier.as_ref(),
         at: Timestamp::now(),
     }
 }

@@ -85,10 +85,10 @@ const GLANCE: usize = 64 << 10;
 pub(in crate::flow) async fn show(
     answer: Answer,
     viewer: &Viewer,
-    seal: &Seal,
     snapshot: &Arc<Snapshot>,
     pages: Pages,
 ) -> Answer {
+    let seal = &snapshot.trust.seal;
     match answer {
         Answer::Backend(mut response, said) => {
             if let Some(said) = &said {

@@ -1,10 +1,11 @@
-//! Everything a request works with, as one immutable value: the book, its hooks made ready, its backends. Owns
+//! Everything a request works with, as one immutable value: the book, its hooks made ready, its backends, the keys. Owns
 //! making the next one from the one before, so that connections and breakers survive a reload.
 
 use std::sync::Arc;
 
 use crate::backend::Backends;
 use crate::flow::places::Places;
+use crate::flow::trust::Trust;
 use crate::hooks::target::Targets;
 use crate::metrics::meters::FormMeter;
 use crate::metrics::meters::PageMeter;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub places: Places,
     /// What pages are counted with.
     pub pages: Arc<PageMeter>,
+    /// Whom to believe.
+    pub trust: Arc<Trust>,
     /// What forms count with, by their number.
     meters: Vec<Arc<FormMeter>>,
 }
@@ -51,7 +54,13 @@ pub struct Reach {
 impl Snapshot {
     /// Makes a book ready to be worked with.
     #[must_use]
-    pub fn new(book: Book, reach: &Reach, metrics: &Metrics, before: Option<&Self>) -> Self {
+    pub fn new(
+        book: Book,
+        reach: &Reach,
+        trust: Arc<Trust>,
+        metrics: &Metrics,
+        before: Option<&Self>,
+    ) -> Self {
         let none = Targets::default();
         let targets = before.map_or(&none, |before| &before.targets);
         let backends = before.map(|before| &before.backends);
@@ -73,6 +82,7 @@ impl Snapshot {
             ),
             pages: Arc::clone(&metrics.pages),
             meters: meters(&book, metrics),
+            trust,
             book,
         }
     }

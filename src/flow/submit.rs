@@ -248,7 +248,8 @@ async fn carry_on(
     let _place = visitor.place;
     journal::arrived(&submission, &route.id, &visitor.request_id);
     visitor.account.event(Event::Preprocess);
-    let known = person::known(&gate, &visitor.request_id, visitor.address);
+    let trust = &visitor.snapshot.trust;
+    let known = person::known(&gate, trust, &visitor.request_id, visitor.address);
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
@@ -606,7 +607,7 @@ impl Carriage {
         if let Ok(id) = HeaderValue::from_str(&self.occasion.meta.request_id) {
             headers.insert(&REQUEST_ID, id);
         }
-        self.gate.key.mark(&mut headers, now());
+        self.snapshot.trust.key.mark(&mut headers, now());
         headers
     }
 }

@@ -22,16 +22,23 @@ pub static DEPTH: HeaderName = HeaderName::from_static("formgate-depth");
 /// The time and the code over both: `t=1763700000,v1=…`.
 pub static PROOF: HeaderName = HeaderName::from_static("formgate-proof");
 
+/// A shorter key could be guessed.
+const LEAST: usize = 32;
+
 /// How old a proof may be, in seconds, and how far its clock may be ahead.
 const VALID: u64 = 300;
 
-/// The gateway's key.
+/// The gateway's key: the one it uses, and others that it believes while they are exchanged for another.
 pub struct Key {
+    keys: Vec<One>,
+    /// The last proof made: all calls of one second share it.
+    last: Mutex<Option<(u64, HeaderValue)>>,
+}
+
+struct One {
     key: hmac::Key,
     /// What other keys are derived from.
     root: hkdf::Prk,
-    /// The last proof made: all calls of one second share it.
-    last: Mutex<Option<(u64, HeaderValue)>>,
 }
 
 impl fmt::Debug for Key {
@@ -41,10 +48,11 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// The key of several gateways that must know each other's calls.
+    /// The key of several gateways that must know each other's calls; with white space between them, several: the
+    /// first is used, all are believed.
     #[must_use]
     pub fn shared(secret: &Secret) -> Self {
-        Self::new(secret.expose().as_bytes())
+        Self::new(words(secret).map(str::as_bytes))
     }
 
     /// A key of this process alone.
@@ -54,26 +62,46 @@ impl Key {
     pub fn random() -> Result<Self, String> {
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
-        Ok(Self::new(&bytes))
+        Ok(Self::new([bytes.as_slice()]))
     }
 
-    fn new(bytes: &[u8]) -> Self {
-        Self {
+    fn new<'k>(keys: impl IntoIterator<Item = &'k [u8]>) -> Self {
+        let one = |bytes| One {
             key: hmac::Key::new(hmac::HMAC_SHA256, bytes),
             root: hkdf::Salt::new(hkdf::HKDF_SHA256, b"formgate").extract(bytes),
+        };
+        Self {
+            keys: keys.into_iter().map(one).collect(),
             last: Mutex::new(None),
         }
     }
 
-    /// A key for another purpose, which says nothing about this one. `None` if the library refuses, which it does not
-    /// for this length.
+    /// What is wrong with a secret that is to be a key.
+    ///
+    /// # Errors
+    /// A sentence without the secret.
+    pub fn judge(secret: &Secret) -> Result<(), String> {
+        let shortest = words(secret).map(str::len).min().unwrap_or(0);
+        if shortest < LEAST {
+            return Err(format!(
+                "the key has {shortest} bytes, at least {LEAST} are wanted"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A key for another purpose, which says nothing about this one, for each: the one to use first.
     #[must_use]
-    pub fn derive(&self, purpose: &[u8]) -> Option<[u8; 32]> {
-        let mut key = [0; 32];
-        let purposes = [purpose];
-        let derived = self.root.expand(&purposes, hkdf::HKDF_SHA256).ok()?;
-        derived.fill(&mut key).ok()?;
-        Some(key)
+    pub fn derive(&self, purpose: &[u8]) -> Vec<[u8; 32]> {
+        let derived = self.keys.iter().filter_map(|one| {
+            let mut key = [0; 32];
+            let purposes = [purpose];
+            // The library does not refuse this length.
+            let derived = one.root.expand(&purposes, hkdf::HKDF_SHA256).ok()?;
+            derived.fill(&mut key).ok()?;
+            Some(key)
+        });
+        derived.collect()
     }
 
     /// Marks a call made now (in seconds since 1970) as the gateway's own.
@@ -91,7 +119,7 @@ impl Key {
         {
             return Some(proof.clone());
         }
-        let tag = hmac::sign(&self.key, text(1, now).as_bytes());
+        let tag = hmac::sign(&self.keys.first()?.key, text(1, now).as_bytes());
         let proof = format!("t={now},v1={}", URL_SAFE_NO_PAD.encode(tag.as_ref()));
         let proof = HeaderValue::from_str(&proof).ok()?;
         *last = Some((now, proof.clone()));
@@ -127,8 +155,14 @@ impl Key {
         let Ok(depth) = depth.parse::<u32>() else {
             return false;
         };
-        fresh && hmac::verify(&self.key, text(depth, at).as_bytes(), &code).is_ok()
+        let text = text(depth, at);
+        let fits = |one: &One| hmac::verify(&one.key, text.as_bytes(), &code).is_ok();
+        fresh && self.keys.iter().any(fits)
     }
+}
+
+fn words(secret: &Secret) -> impl Iterator<Item = &str> {
+    secret.expose().split_ascii_whitespace()
 }
 
 fn text(depth: u32, at: u64) -> String {
@@ -148,10 +182,50 @@ mod tests {
 
     #[test]
     fn derived_keys_differ_by_purpose_and_by_key() {
-        let key = |secret: &[u8], purpose: &[u8]| Key::new(secret).derive(purpose).expect("a key");
+        let key = |secret: &[u8], purpose: &[u8]| {
+            let derived = Key::new([secret]).derive(purpose);
+            assert_eq!(derived.len(), 1);
+            derived[0]
+        };
         assert_eq!(key(b"one", b"a"), key(b"one", b"a"));
         assert_ne!(key(b"one", b"a"), key(b"one", b"b"));
         assert_ne!(key(b"one", b"a"), key(b"two", b"a"));
+    }
+
+    #[test]
+    fn a_key_is_exchanged_in_three_steps() {
+        let (old, new) = (
+            "old old old old old old old!".repeat(2),
+            "new new new new new new new!".repeat(2),
+        );
+        let (old, new) = (old.replace(' ', "-"), new.replace(' ', "-"));
+        let steps = [
+            old.clone(),
+            format!("{old}\n{new}"),
+            format!("{new} {old}"),
+            new,
+        ];
+        let keys = steps.map(|secret| {
+            let secret = Secret::new(secret);
+            assert_eq!(Key::judge(&secret), Ok(()));
+            Key::shared(&secret)
+        });
+        // Whoever is a step ahead or behind is known.
+        for pair in keys.windows(2) {
+            for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                let mut headers = HeaderMap::new();
+                one.mark(&mut headers, 1000);
+                assert!(other.check(&mut headers, || 1000));
+                let used = one.derive(b"a")[0];
+                assert!(other.derive(b"a").contains(&used));
+            }
+        }
+        let mut headers = HeaderMap::new();
+        keys[0].mark(&mut headers, 1000);
+        assert!(!keys[3].check(&mut headers, || 1000));
+        for short in ["", " ", "0123456789012345678901234567890123456789 short"] {
+            assert!(Key::judge(&Secret::new(short)).is_err(), "{short:?}");
+        }
     }
 
     #[test]

@@ -10,3 +10,4 @@ mod ending;
 mod manager;
 mod people;
 mod program;
+mod reload;
