@@ -43,6 +43,17 @@ impl Admin {
         })
     }
 
+    /// Listens on a socket that was handed over.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn on(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket)?,
+        })
+    }
+
     /// The address it listens on.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -85,18 +86,20 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let mut signals = Signals::new()?;
     let manager = Manager::of_environment();
     let sockets = handed.public.len();
-    let listener = listen(handed, &config, tls.clone()).await?;
+    let Handed { public, admin } = handed;
+    let listener = listen(public, &config, tls.clone()).await?;
     let accounts = config.accounts(out::stream());
     let accounts = accounts.map_err(|why| anyhow!(why))?;
     let listener = listener.telling(accounts.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.address()?);
-    let admin = match config.admin {
-        Some(address) => {
+    let admin = match (admin, config.admin) {
+        (Some(socket), _) => Some(Admin::on(socket).context("cannot listen on `admin`")?),
+        (None, Some(address)) => {
             let bound = Admin::bind(address).await;
             Some(bound.with_context(|| format!("cannot listen on {address} ([admin])"))?)
         }
-        None => None,
+        (None, None) => None,
     };
     // Watched before it is said that it serves, so that no change after that is missed.
     let keeper = Keeper::begin(&config, loaded.files.clone(), tls);
@@ -187,19 +190,16 @@ impl Signals {
 
 /// Listens on the sockets that were handed over, else where the configuration says.
 async fn listen(
-    handed: Handed,
+    handed: Vec<TcpListener>,
     config: &Config,
     tls: Option<Arc<Tls>>,
 ) -> anyhow::Result<Listener> {
     let limits = config.limits.clone();
-    if handed.admin.is_some() {
-        tracing::warn!(target: "formgate::gateway", "nothing is served on the socket `admin` that was handed over");
-    }
-    if handed.public.is_empty() {
+    if handed.is_empty() {
         let bound = Listener::bind(config.listen, tls, limits).await;
         return bound.with_context(|| format!("cannot listen on {}", config.listen));
     }
-    let taken = Listener::on(handed.public, tls, limits);
+    let taken = Listener::on(handed, tls, limits);
     taken.context("cannot listen on what the service manager handed over")
 }
 

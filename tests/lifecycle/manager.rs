@@ -11,6 +11,7 @@ use crate::people::submission;
 use crate::program::Place;
 use crate::program::Start;
 use crate::support::PATIENCE;
+use crate::support::client::Ask;
 use crate::support::client::Wire;
 use crate::support::within;
 use tokio::io::AsyncWriteExt;
@@ -147,6 +148,26 @@ async fn a_socket_that_is_handed_over_is_served() {
         .await
         .expect("an answer");
     assert_eq!(answer.0, 422);
+}
+
+#[tokio::test]
+async fn the_operator_s_socket_is_known_by_its_name() {
+    let place = place();
+    let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let start = Start {
+        public: Some(&public),
+        admin: Some(&admin),
+        ..Start::default()
+    };
+    let mut program = start.go(&place).await;
+    let address = admin.local_addr().expect("an address");
+    let asked =
+        |path: &'static str| async move { Ask::new(address, "GET", path).send().await.status };
+    assert_eq!(asked("/readyz").await, 200);
+    let people = Ask::new(program.address, "POST", "/contact").form("a=1");
+    assert_eq!(people.send().await.status, 422);
+    program.signal("TERM");
+    assert!(program.ended().await.success());
 }
 
 #[tokio::test]
