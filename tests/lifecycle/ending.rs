@@ -48,10 +48,10 @@ impl World {
             }),
         );
         let place = Place::new();
-        let config = format!("backend = '{}'\n[limits]\ndrain = '5s'\n", backend.url());
+        let config = format!("backend = '{}'\n[limits]\ndrain = '15s'\n", backend.url());
         place.write("formgate.toml", &config);
         let rules = format!(
-            "[form]\nsubmit = \"POST /contact\"\n\n[[hook]]\non = \"preprocess\"\nurl = \"{}/check\"\n",
+            "[form]\nsubmit = \"POST /contact\"\nbudget = \"30s\"\n\n[[hook]]\non = \"preprocess\"\nurl = \"{}/check\"\ntimeout = \"20s\"\n",
             hooks.url()
         );
         place.write("rules/contact.toml", &rules);
