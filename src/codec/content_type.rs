@@ -134,21 +134,16 @@ fn boundary(value: Option<&str>) -> Result<String, Rejected> {
 /// 415 if there is none, or one in which ASCII bytes can mean something else (UTF-16, ISO-2022-JP): a program that
 /// does not know of it would find other fields.
 pub fn charset(label: &str) -> Result<&'static Encoding, Rejected> {
-    let known = Encoding::for_label(label.as_bytes());
-    let shown = || -> String {
-        let shown = label.chars().filter(char::is_ascii_graphic);
-        shown.take(40).collect()
-    };
-    match known {
+    match Encoding::for_label(label.as_bytes()) {
         Some(charset) if charset.is_ascii_compatible() => Ok(charset),
-        Some(_) => Err(Rejected::unsupported(format!(
+        Some(charset) => Err(Rejected::unsupported(format!(
             "The charset `{}` is not taken for a form; send UTF-8.",
-            shown()
+            charset.name()
         ))),
-        None => Err(Rejected::unsupported(format!(
-            "The charset `{}` is not known; send UTF-8.",
-            shown()
-        ))),
+        // Not by its name: `_charset_` is a field, and no value of a field is logged.
+        None => Err(Rejected::unsupported(
+            "The charset is not known; send UTF-8.",
+        )),
     }
 }
 
