@@ -113,8 +113,46 @@ impl Page {
     #[must_use]
     pub fn into_complaints(self) -> Vec<Complaint> {
         let mut complaints = self.complaints.into_inner();
+        conceal(&self.text, &mut complaints);
         complaints
             .sort_by_key(|complaint| complaint.place.as_ref().map_or(0, |(_, span)| span.start));
         complaints
+    }
+}
+
+/// What complaints say of a value that must not stand where it stands: not in their pictures either, which go to logs.
+const SECRET: [&str; 2] = ["in plain text", "user information"];
+
+/// Puts asterisks in the place of such values, in the pictures of all complaints.
+fn conceal(text: &Arc<Text>, complaints: &mut [Complaint]) {
+    let is_secret = |complaint: &&Complaint| {
+        let message = complaint.message.as_str();
+        SECRET.iter().any(|words| message.contains(words))
+    };
+    let secrets = complaints.iter().filter(is_secret);
+    let spans: Vec<Range<usize>> = secrets
+        .filter_map(|complaint| complaint.place.as_ref().map(|(_, span)| span.clone()))
+        .collect();
+    if spans.is_empty() {
+        return;
+    }
+    let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+    let mut content = String::with_capacity(text.content.len());
+    for (at, c) in text.content.char_indices() {
+        match c {
+            '"' | '\'' | '\n' => content.push(c),
+            // As many bytes, so that places stay.
+            _ if hidden(at) => content.extend(std::iter::repeat_n('*', c.len_utf8())),
+            _ => content.push(c),
+        }
+    }
+    let concealed = Arc::new(Text {
+        name: text.name.clone(),
+        content,
+    });
+    for complaint in complaints {
+        if let Some((text, _)) = &mut complaint.place {
+            *text = Arc::clone(&concealed);
+        }
     }
 }
