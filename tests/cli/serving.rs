@@ -32,7 +32,7 @@ pub(crate) struct Serving {
     child: Child,
     /// What it said at its start.
     pub(crate) hello: Value,
-    address: String,
+    pub(crate) address: String,
     /// Everything on its standard error so far.
     log: Arc<Mutex<String>>,
 }
@@ -72,7 +72,7 @@ impl Serving {
         }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().expect("not poisoned").clone()
     }
 
@@ -84,7 +84,7 @@ impl Serving {
     }
 
     /// Submits a form; status and body.
-    pub(crate) fn submit(&self, path: &str) -> (u16, String) {
+    fn submit(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.send(path, "a=1");
         (status, body)
     }
@@ -116,7 +116,7 @@ impl Serving {
         );
     }
 
-    fn wait_for_log(&self, part: &str) {
+    pub(crate) fn wait_for_log(&self, part: &str) {
         until(&format!("{part:?} in the log"), || {
             self.log().contains(part)
         });
@@ -150,7 +150,7 @@ fn request(path: &str, body: &str) -> String {
 }
 
 /// Asks again and again, with a deadline.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = SystemTime::now();
     while !is_so() {
         let waited = began.elapsed().unwrap_or_default();
@@ -162,7 +162,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A form that stops every submission with this message.
-pub(crate) fn form(path: &str, msg: &str) -> String {
+fn form(path: &str, msg: &str) -> String {
     format!(
         "[form]\nsubmit = \"POST {path}\"\n\n[[rule]]\non = \"preprocess\"\nreply = {{ msg = \"{msg}\", msg_type = \"error\" }}\n"
     )
