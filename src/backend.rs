@@ -223,9 +223,8 @@ impl Backend {
         }
     }
 
-    /// Takes an answer; counts one that is not whole.
-    async fn settle(&self, response: Response<Received>) -> Result<BackendAnswer, BackendError> {
-        let settled = settle(response).await;
+    /// Counts an answer that is not whole. No future of its own, which would copy every answer once more.
+    fn note<T>(&self, settled: Result<T, BackendError>) -> Result<T, BackendError> {
         match &settled {
             // Counted where it was sent.
             Ok(_) | Err(BackendError::Send(_)) => {}
@@ -257,7 +256,7 @@ pub async fn pass(
         response.extensions_mut().insert(tunnel);
         return Ok(response.map(|_| Outgoing::Empty));
     }
-    Ok(backend.settle(response).await?.into())
+    Ok(backend.note(settle(response).await)?.into())
 }
 
 /// The request that is passed through for an arrival.
@@ -311,7 +310,7 @@ pub async fn forward(
     request: Box<Request<Outgoing>>,
 ) -> Result<BackendAnswer, BackendError> {
     let sent = backend.pool.send(request, backend.response()).await;
-    backend.settle(backend.begun(sent)?).await
+    backend.note(settle(backend.begun(sent)?).await)
 }
 
 /// Asks for a page on behalf of a person, whose head must come `within` this time.
@@ -324,7 +323,7 @@ pub async fn fetch(
     within: Duration,
 ) -> Result<BackendAnswer, BackendError> {
     let sent = backend.pool.send(request, within).await;
-    backend.settle(backend.begun(sent)?).await
+    backend.note(settle(backend.begun(sent)?).await)
 }
 
 /// Sends a request of the gateway's own: the update of an accepted submission.
