@@ -1,11 +1,16 @@
 //! Which fields a reply may change (protocol §3). Owns judging every field that a jdoc names, at every level of it:
 //! an object in a JSON doc, or the brackets of a name, are no way to a field that may not be changed.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use serde_json::Map;
 use serde_json::Value;
 
 use crate::model::doc::Doc;
+use crate::model::doc::Item;
 use crate::model::event::Event;
+use crate::model::flat::Flat;
 use crate::model::hidden::Hidden;
 use crate::model::job::Finding;
 use crate::model::nesting::bracket_parts;
@@ -46,6 +51,7 @@ impl Form {
             reading,
             says_errors,
             event,
+            names: OnceCell::new(),
         };
         let mut admitted = Map::new();
         for (name, value) in jdoc {
@@ -79,6 +85,8 @@ struct Judge<'a> {
     reading: &'a mut Reading,
     says_errors: bool,
     event: Event,
+    /// The names of a flat form, once somebody asks.
+    names: OnceCell<Names<'a>>,
 }
 
 impl Judge<'_> {
@@ -196,39 +204,105 @@ impl Judge<'_> {
             .try_fold(json.value(), |value, part| value.get(part.as_str()))
     }
 
-    /// The names of a flat form that are this path or lie below it.
-    fn below<'d>(&'d self, path: &'d [String]) -> impl Iterator<Item = &'d str> {
-        let flat = match self.doc {
-            Doc::Flat(flat) => Some(flat),
-            Doc::Json(_) => None,
+    /// What a flat form has at a path and below it.
+    fn below(&self, path: &[String]) -> Held {
+        let Doc::Flat(flat) = self.doc else {
+            return Held::default();
         };
-        let nested = flat.is_some_and(|flat| flat.is_nested());
-        let names = flat.into_iter().flat_map(|flat| flat.fields());
-        names.map(|(name, _)| name).filter(move |name| {
-            let parts = bracket_parts(name).unwrap_or_else(|| vec![name]);
-            let same = parts.len() >= path.len()
-                && parts.iter().zip(path).all(|(part, wanted)| part == wanted);
-            same && (nested || parts.len() == path.len())
-        })
+        let names = self
+            .names
+            .get_or_init(|| Names::of(flat, &self.form.hidden));
+        names.below(path)
     }
 
     fn exists(&self, path: &[String]) -> bool {
         match self.doc {
-            Doc::Flat(_) => self.below(path).next().is_some(),
+            Doc::Flat(_) => self.below(path).is_there,
             Doc::Json(_) => self.at(path).is_some(),
         }
     }
 
     fn holds_file(&self, path: &[String]) -> bool {
-        self.below(path).any(|name| self.doc.has_file(name))
+        self.below(path).file
     }
 
     fn holds_hidden(&self, path: &[String]) -> bool {
         let hidden = &self.form.hidden;
-        self.below(path).any(|name| hidden.covers(name))
-            || self
-                .at(path)
-                .is_some_and(|value| is_forbidden_inside(value, hidden))
+        let inside = |value| is_forbidden_inside(value, hidden);
+        self.below(path).hidden || self.at(path).is_some_and(inside)
+    }
+}
+
+/// What some fields are.
+#[derive(Debug, Default, Clone, Copy)]
+struct Held {
+    is_there: bool,
+    file: bool,
+    hidden: bool,
+}
+
+impl Held {
+    const fn join(&mut self, other: Self) {
+        self.is_there |= other.is_there;
+        self.file |= other.file;
+        self.hidden |= other.hidden;
+    }
+}
+
+/// The names of a flat form as a tree of their parts, so that asking about many paths does not look at all names for
+/// each.
+#[derive(Debug)]
+struct Names<'d> {
+    nested: bool,
+    nodes: Vec<Node<'d>>,
+}
+
+#[derive(Debug, Default)]
+struct Node<'d> {
+    /// What is here.
+    here: Held,
+    /// What is here and below.
+    below: Held,
+    parts: HashMap<&'d str, usize>,
+}
+
+impl<'d> Names<'d> {
+    fn of(flat: &'d Flat, hidden: &Hidden) -> Self {
+        let mut names = Self {
+            nested: flat.is_nested(),
+            nodes: vec![Node::default()],
+        };
+        for (name, items) in flat.fields() {
+            let held = Held {
+                is_there: true,
+                file: items.iter().any(|item| matches!(item, Item::File(_))),
+                hidden: hidden.covers(name),
+            };
+            names.add(name, held);
+        }
+        names
+    }
+
+    fn add(&mut self, name: &'d str, held: Held) {
+        let mut at = 0;
+        for part in bracket_parts(name).unwrap_or_else(|| vec![name]) {
+            let next = self.nodes.len();
+            at = *self.nodes[at].parts.entry(part).or_insert(next);
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+            self.nodes[at].below.join(held);
+        }
+        self.nodes[at].here.join(held);
+    }
+
+    fn below(&self, path: &[String]) -> Held {
+        let step = |at: usize, part: &String| self.nodes[at].parts.get(part.as_str()).copied();
+        match path.iter().try_fold(0, step) {
+            None => Held::default(),
+            Some(at) if self.nested => self.nodes[at].below,
+            Some(at) => self.nodes[at].here,
+        }
     }
 }
 
@@ -284,7 +358,6 @@ mod tests {
 
     use super::*;
     use crate::model::doc::File;
-    use crate::model::flat::Flat;
     use crate::model::json_doc::JsonDoc;
     use crate::rules::book::Book;
     use crate::rules::book::Written;
@@ -376,6 +449,20 @@ mod tests {
                 assert_eq!(found, (left, warnings, faults), "{jdoc} {nested}");
             }
         }
+    }
+
+    /// As many names as a reply has room for, and as many fields: to look at each for each would be 400 million looks.
+    #[test]
+    fn many_names_are_judged_in_one_look_at_the_fields() {
+        let form = form("nested = 'brackets'");
+        let names: Vec<String> = (0..20_000).map(|number| format!("a[{number}]")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let doc = flat(&form, &names);
+        let jdoc = names.iter().map(|name| ((*name).to_owned(), json!(1)));
+        let jdoc = Value::Object(jdoc.collect());
+        let began = tokio::time::Instant::now();
+        assert_eq!(admitted(&form, &doc, jdoc.clone()), (jdoc, 0, 0));
+        assert!(began.elapsed() < std::time::Duration::from_secs(20));
     }
 
     #[test]
