@@ -166,7 +166,14 @@ impl Update {
         let slot = |name: &str| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
+        let written = target;
         let target = Template::compile(target, slot)?;
+        let filled: String = target.fill(|_| "x".into());
+        if http::Uri::try_from(filled).is_err() {
+            return Err(format!(
+                "`{written}` has a character that no path may have; percent-encode it"
+            ));
+        }
         Ok(Self { method, target })
     }
 
@@ -232,6 +239,7 @@ mod tests {
     #[test]
     fn an_update_needs_its_id() {
         let update = Update::parse("patch /api/{form}/{submission_id}").expect("good");
+        assert!(Update::parse("PATCH /api/<b>/{submission_id}").is_err());
         for nothing in ["", ".", ".."] {
             assert_eq!(update.path(Some(nothing), "camp", &[]), None);
         }

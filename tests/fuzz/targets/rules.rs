@@ -158,10 +158,8 @@ pub(super) fn words_of_rules(input: &[u8]) -> String {
             Ok(update) => {
                 let path = update.path(Some("../..//x?y#z\r\n"), "a/b", &[]);
                 if let Some(path) = &path {
-                    assert!(
-                        http::Uri::try_from(path.as_str()).is_ok() && !path.contains("../"),
-                        "{path}"
-                    );
+                    assert!(http::Uri::try_from(path.as_str()).is_ok(), "{path}");
+                    assert!(text.contains("../") || !path.contains("../"), "{path}");
                 }
                 format!("update {}", path.is_some())
             }
