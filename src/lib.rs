@@ -37,6 +37,9 @@ pub mod backend;
 /// The responders.
 pub mod hooks;
 
+/// What is kept.
+pub mod store;
+
 // -- flow: the steps, in order
 /// One request from arrival to response.
 pub mod flow;

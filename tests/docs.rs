@@ -485,6 +485,7 @@ fn the_fields_of_jobs_are_the_ones_that_are_written() {
         changed: Vec::new(),
         let_through: false,
         conflict: false,
+        details: None,
     };
     tracing::subscriber::with_default(subscriber, || flow::journal::job(&job, None));
     let mut written = names.0.lock().expect("nobody panicked").clone();

@@ -53,6 +53,12 @@ pub enum Command {
     Test(Test),
     /// Make one signed call to a responder, and judge its reply
     Send(Send),
+    /// Find, show, follow and repeat the calls that were made
+    Jobs(Jobs),
+    /// Look after the store
+    Store(Store),
+    /// Erase what is kept about a person
+    Erase(Erase),
     /// Print a JSON Schema
     Schema(Schema),
     /// Print the configuration, and where each value comes from
@@ -101,6 +107,9 @@ pub struct Serve {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Where jobs are kept
+    #[command(flatten)]
+    pub store: StoreAt,
     /// What else may be said
     #[command(flatten)]
     pub overrides: Overrides,
@@ -110,8 +119,170 @@ impl Serve {
     /// The same as lines of the configuration.
     #[must_use]
     pub fn flags(&self) -> Flags {
-        listening(self.overrides.flags(), self.listen)
+        let mut flags = listening(self.overrides.flags(), self.listen);
+        flags.append(&mut self.store.flags());
+        flags
     }
+}
+
+/// Which store.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct StoreAt {
+    /// The store: `sqlite:FILE` or `postgres://USER@HOST/DATABASE`. Default: as configured
+    #[arg(long = "store", global = true, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+impl StoreAt {
+    /// The same as lines of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let line = |url: &String| flag("store.url", url, "--store");
+        self.url.as_ref().map(line).into_iter().collect()
+    }
+}
+
+/// `formgate jobs`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate jobs list --form enrollment --outcome timed_out --since 1h
+  formgate jobs show 0193b0c2-5c5e-7c5e-9d5a-0242ac120002
+  formgate jobs tail --json | jq .outcome
+  formgate jobs replay 0193b0c2-5c5e-7c5e-9d5a-0242ac120002
+
+Needs a [store]: without one, jobs are only logged.")]
+pub struct Jobs {
+    /// Which store
+    #[command(flatten)]
+    pub store: StoreAt,
+    /// What to do
+    #[command(subcommand)]
+    pub command: JobsCommand,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List jobs, the newest first
+    List(JobsList),
+    /// Show one job with all that is kept of it, and the request it belongs to from beginning to end
+    Show(JobsShow),
+    /// Follow jobs as they come
+    Tail(JobsTail),
+    /// Make the call of a job again: the same bytes, freshly signed. Nothing else comes of it
+    Replay(JobsReplay),
+}
+
+/// Which jobs.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct JobsWanted {
+    /// Only of this form
+    #[arg(long, value_name = "FORM")]
+    pub form: Option<String>,
+    /// Only of this hook, or `update`
+    #[arg(long, value_name = "NAME")]
+    pub hook: Option<String>,
+    /// Only with this outcome: continued, patched, stopped, `timed_out` …
+    #[arg(long, value_name = "OUTCOME")]
+    pub outcome: Option<String>,
+    /// Only of this submission, by the id that the backend gave it
+    #[arg(long, value_name = "ID")]
+    pub submission: Option<String>,
+    /// Only of this request
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+}
+
+/// `formgate jobs list`
+#[derive(Debug, ClapArgs)]
+pub struct JobsList {
+    /// Which
+    #[command(flatten)]
+    pub wanted: JobsWanted,
+    /// From then on: a time (2026-11-20T20:37:00Z), or so long ago (1h)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Until then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    pub limit: u32,
+}
+
+/// `formgate jobs show`
+#[derive(Debug, ClapArgs)]
+pub struct JobsShow {
+    /// The id of a job, or of a request
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// `formgate jobs tail`
+#[derive(Debug, ClapArgs)]
+pub struct JobsTail {
+    /// Which
+    #[command(flatten)]
+    pub wanted: JobsWanted,
+}
+
+/// `formgate jobs replay`
+#[derive(Debug, ClapArgs)]
+pub struct JobsReplay {
+    /// The id of the job
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// What else may be said
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// `formgate store`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate store check
+  formgate store backup /var/backups/formgate-monday.db
+  formgate store vacuum
+
+All of them work beside a gateway that runs.")]
+pub struct Store {
+    /// Which store
+    #[command(flatten)]
+    pub store: StoreAt,
+    /// What to do
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// What to do with the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Say whether it is whole, how large it is, and what is in it
+    Check,
+    /// Give the room of what was cleared away back to the system
+    Vacuum,
+    /// Write a copy of it as it is now
+    Backup {
+        /// The file to write; it must not be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// `formgate erase`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  formgate erase --user u-17
+
+Bodies, headers and changes of all calls on behalf of this person are deleted, and jobs and
+timelines no longer say whose they are. That it was done is noted, without the id.")]
+pub struct Erase {
+    /// The person's id: what `id` of `[user_info]` is
+    #[arg(long, value_name = "ID")]
+    pub user: String,
+    /// Which store
+    #[command(flatten)]
+    pub store: StoreAt,
 }
 
 fn listening(mut flags: Flags, listen: Option<SocketAddr>) -> Flags {

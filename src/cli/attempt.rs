@@ -72,6 +72,7 @@ pub fn run(args: &Args, attempt: &args::Try) -> anyhow::Result<ExitCode> {
         let snapshot = Arc::new(Snapshot::new(book, reach, trust, &metrics, None));
         let tasks = TaskTracker::new();
         let responders = Responders::Live {
+            recorder: None,
             snapshot: &snapshot,
             key: &key,
             tasks: &tasks,

@@ -10,7 +10,9 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod erase;
 pub mod explain;
+pub mod jobs;
 pub mod logging;
 pub mod manager;
 pub mod out;
@@ -18,6 +20,7 @@ pub mod read;
 pub mod schema;
 pub mod send;
 pub mod serve;
+pub mod store;
 pub mod test;
 pub mod watch;
 
@@ -40,6 +43,9 @@ pub fn main() -> ExitCode {
         Command::Try(attempt) => attempt::run(&args, attempt),
         Command::Test(test) => test::run(&args, test),
         Command::Send(send) => send::run(&args, send),
+        Command::Jobs(jobs) => jobs::run(&args, jobs),
+        Command::Store(store) => store::run(&args, store),
+        Command::Erase(erase) => erase::run(&args, erase),
         Command::Schema(schema) => schema::run(schema),
         Command::Config(config) => config::run(&args, config),
         Command::Completions(completions) => completions::run(completions),

@@ -227,6 +227,7 @@ impl<'a> Call<'a> {
             deadline: Instant::now() + self.rule.timeout,
             trace: &trace,
             key: &key,
+            keep: false,
             id: uuid::Uuid::now_v7(),
         };
         let mut job = call::job(&target, ask);

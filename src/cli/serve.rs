@@ -38,6 +38,7 @@ use crate::gateway::tls::Tls;
 use crate::metrics::register::Metrics;
 use crate::metrics::word::Reloaded;
 use crate::rules::book::Loaded;
+use crate::store::Store;
 
 /// What may be left to do when `limits.drain` is over, and the process still ends by itself.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -80,10 +81,16 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
         .transpose()
         .map_err(|why| anyhow!(why))?
         .map(Arc::new);
-    let settings = config.settings().map_err(|why| anyhow!(why))?;
+    let mut settings = config.settings().map_err(|why| anyhow!(why))?;
     let key = config.proof_key().map_err(|why| anyhow!(why))?;
     let verifier = config.verifier().map_err(|why| anyhow!(why))?;
     let mut signals = Signals::new()?;
+    // Before it listens: without the store that it is told to have, it does not serve.
+    let store = match &config.store {
+        Some(store) => Some(Store::begin(store).await.map_err(|why| anyhow!(why))?),
+        None => None,
+    };
+    settings.recorder = store.as_ref().map(|store| store.recorder.clone());
     let manager = Manager::of_environment();
     let sockets = handed.public.len();
     let Handed { public, admin } = handed;
@@ -151,6 +158,12 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
         let told = tokio::time::timeout_at(end, accounts.end()).await;
         if told.is_err() {
             tracing::warn!(target: "formgate::telemetry", "not everything was told within limits.drain");
+        }
+    }
+    if let Some(store) = store {
+        tokio::select! {
+            () = store.end() => {}
+            () = signals.end() => out::error("formgate: ended at once"),
         }
     }
     if !all {

@@ -20,8 +20,10 @@ use crate::config::keys::CONFIG;
 use crate::config::keys::EGRESS;
 use crate::config::keys::JWT;
 use crate::config::keys::LIMITS;
+use crate::config::keys::STORE;
 use crate::config::keys::TELEMETRY;
 use crate::config::keys::TLS;
+use crate::config::store::Keep;
 use crate::gateway::tls::Files;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
@@ -42,6 +44,9 @@ pub(in crate::config) struct Draft {
     key: Option<PathBuf>,
     pub(in crate::config) tls_is_half: Option<Complaint>,
     pub(in crate::config) jwt_is_wrong: Option<Complaint>,
+    pub(in crate::config) store_is_nowhere: Option<Complaint>,
+    pub(in crate::config) password: Option<Secret>,
+    pub(in crate::config) keep: Keep,
 }
 
 impl Config {
@@ -69,6 +74,9 @@ impl Config {
             }
             if let Some(tls) = table.table("backend_tls", &BACKEND_TLS) {
                 self.backend_certificates.take(&tls, folder);
+            }
+            if let Some(store) = table.table("store", &STORE) {
+                self.apply_store(&store, folder, draft);
             }
             if let Some(jwt) = table.table("jwt", &JWT) {
                 self.apply_jwt(&jwt, folder, draft);
@@ -323,7 +331,11 @@ pub(in crate::config) fn parsed<T>(
 }
 
 /// A secret, and where it comes from.
-fn secret_of(table: &Table<'_>, name: &str, folder: &Path) -> Option<(Secret, String)> {
+pub(in crate::config) fn secret_of(
+    table: &Table<'_>,
+    name: &str,
+    folder: &Path,
+) -> Option<(Secret, String)> {
     parsed(table, name, |text| {
         let wanted =
             format!("`{name}` must not stand here in plain text; write env:NAME or file:PATH");

@@ -91,6 +91,11 @@ pub static CONFIG: Shape = Shape {
             "Where hooks may be called, and how.",
         ),
         key(
+            "store",
+            Kind::Table(&STORE),
+            "Where jobs are kept; without it they are only logged. Default: none.",
+        ),
+        key(
             "jwt",
             Kind::Table(&JWT),
             "How the site's own login tokens are verified, for `jwt:` and `api.claim` in rule files.",
@@ -328,6 +333,39 @@ pub(in crate::config) static EGRESS: Shape = Shape {
             "no_proxy",
             Kind::Texts,
             "Hosts, with all names below them, addresses and networks that are called without the proxy; `*` for all. Default: none.",
+        ),
+    ],
+};
+
+pub(in crate::config) static STORE: Shape = Shape {
+    title: "[store]",
+    doc: "Where jobs are kept. Without it nothing is; the gateway needs none to work.",
+    others: None,
+    keys: &[
+        key(
+            "url",
+            Kind::Text,
+            "`sqlite:FILE` for one gateway, `postgres://USER@HOST/DATABASE` for several.",
+        ),
+        key(
+            "password",
+            Kind::Text,
+            "The database's password, as env:NAME or file:PATH.",
+        ),
+        key(
+            "keep_jobs",
+            Kind::Duration,
+            "How long jobs and timelines are kept. Default: 30d.",
+        ),
+        key(
+            "keep_bodies",
+            Kind::Duration,
+            "How long bodies, headers and changes are kept; 0 for not at all. Default: 7d.",
+        ),
+        key(
+            "queue",
+            Kind::Size,
+            "How much of bodies may wait to be written; what is over it is dropped and counted. Default: 32MiB.",
         ),
     ],
 };

@@ -7,6 +7,7 @@ mod keys;
 pub mod reach;
 mod shown;
 mod sources;
+mod store;
 pub mod telemetry;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ use crate::rules::pattern::MATCHED;
 use crate::source::certificate::Sources;
 use crate::source::complaint::Complaint;
 use crate::source::secret;
+use crate::store::settings::Settings as StoreSettings;
 use crate::wire::egress::Networks;
 use crate::wire::pool;
 use crate::wire::proof;
@@ -106,6 +108,8 @@ pub struct Config {
     pub backend_certificates: Sources,
     /// Through what hooks are called.
     pub proxy: ProxySource,
+    /// Where jobs are kept.
+    pub store: Option<StoreSettings>,
     /// How login tokens are verified.
     pub jwt: Option<jwt::Settings>,
     /// The file it was read from.
@@ -155,6 +159,7 @@ impl Default for Config {
             hook_certificates: Sources::default(),
             backend_certificates: Sources::default(),
             proxy: ProxySource::default(),
+            store: None,
             jwt: None,
             file: None,
             said: BTreeMap::new(),
@@ -241,6 +246,7 @@ impl Config {
         }
         complaints.extend(draft.tls_is_half);
         complaints.extend(draft.jwt_is_wrong);
+        complaints.extend(draft.store_is_nowhere);
         Configured {
             config,
             warnings: complaints,
@@ -261,6 +267,7 @@ impl Config {
             submissions: self.submissions,
             upload: self.limits.upload(),
             pages: self.pages,
+            recorder: None,
             reach: reach.map_err(|(key, why)| format!("`{key}`: {why}"))?,
         })
     }
@@ -415,7 +422,7 @@ mod tests {
         let file = format!(
             "key = '{secret}'\nca = 'ca.pem'\n[egress]\nallow = ['10.0.0.0/8']\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\nproxy = 'http://p:1'\n\
              proxy_credentials = '{secret}'\nno_proxy = ['*']\n[admin]\nlisten = '127.0.0.1:1'\n[backend_tls]\nca = 'file:c'\nclient_certificate = 'file:c'\nclient_key = '{secret}'\n[tls]\ncert = 'c'\nkey = 'k'\n\
-             [jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n\
+             [store]\nurl = 'postgres://a@b/c'\npassword = '{secret}'\n[jwt]\nkey = '{secret}'\nalgorithms = ['HS256']\nissuer = 'i'\naudience = 'a'\n\
              [telemetry]\notlp = 'http://127.0.0.1:4318'\naccess_log_file = 'a.log'\notlp_headers = ['authorization={secret}', 'x-scope=hunter2']\n"
         );
         let config = compose(&file, &[], &Vec::new()).expect("good").config;

@@ -90,6 +90,7 @@ impl Config {
                 ("tls.key", path(&files.key)),
             ]);
         }
+        shown.extend(self.shown_store());
         if let Some(jwt) = &self.jwt {
             let from = match &jwt.from {
                 TokenSource::Header(name) => format!("header:{name}"),

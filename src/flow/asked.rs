@@ -2,10 +2,12 @@
 //! the trail of what was found on the way for whoever wants to know why.
 
 use jiff::Timestamp;
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::account::leg::Leg;
 use crate::flow::journal;
+use crate::flow::steps::Steps;
 use crate::flow::submission::Route;
 use crate::model::call::Attempt;
 use crate::model::call::Named;
@@ -17,6 +19,7 @@ use crate::model::job::Job;
 use crate::model::lang::Lang;
 use crate::model::redirect::Allowed;
 use crate::model::reply::Reply;
+use crate::model::timeline::StepKind;
 use crate::model::trace::Trace;
 use crate::model::words::Tongue;
 use crate::rules::hook::HookRule;
@@ -87,7 +90,10 @@ impl Asked<'_> {
 
 /// What was found on the way to a decision; kept only if somebody wants to read it.
 #[derive(Debug, Default)]
-pub struct Trail(Option<Found>);
+pub struct Trail {
+    found: Option<Found>,
+    steps: Option<Steps>,
+}
 
 /// A trail that was kept.
 #[derive(Debug, Default)]
@@ -140,12 +146,41 @@ impl Trail {
     /// A trail that is kept.
     #[must_use]
     pub fn kept() -> Self {
-        Self(Some(Found::default()))
+        Self {
+            found: Some(Found::default()),
+            steps: None,
+        }
+    }
+
+    /// A trail whose steps go on where these end.
+    #[must_use]
+    pub fn of(steps: Option<Steps>) -> Self {
+        Self { found: None, steps }
+    }
+
+    /// The steps with those of this trail.
+    #[must_use]
+    pub fn into_steps(self) -> Option<Steps> {
+        self.steps
+    }
+
+    /// Adds that a constraint or rule had something to say: names and places, no values.
+    pub fn local(&mut self, place: &Place, what: &str, field: Option<&str>) {
+        let Some(steps) = &mut self.steps else {
+            return;
+        };
+        let mut about = Map::new();
+        about.insert("place".to_owned(), place.to_string().into());
+        about.insert("what".to_owned(), what.into());
+        if let Some(field) = field {
+            about.insert("field".to_owned(), field.into());
+        }
+        steps.add(StepKind::Local, about);
     }
 
     /// Adds a sentence about a line.
     pub fn note(&mut self, place: &Place, sentence: impl FnOnce() -> String) {
-        if let Some(found) = &mut self.0 {
+        if let Some(found) = &mut self.found {
             found.steps.push(Step {
                 place: place.clone(),
                 text: sentence(),
@@ -155,7 +190,7 @@ impl Trail {
 
     /// Adds a hook that was called.
     pub fn call(&mut self, hook: impl FnOnce() -> CalledHook) {
-        if let Some(found) = &mut self.0 {
+        if let Some(found) = &mut self.found {
             found.called.push(hook());
         }
     }
@@ -163,7 +198,7 @@ impl Trail {
     /// What was found.
     #[must_use]
     pub fn found(self) -> Found {
-        self.0.unwrap_or_default()
+        self.found.unwrap_or_default()
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::Map;
 use serde_json::Value;
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use crate::flow::asked::Trail;
 use crate::flow::asked::in_words;
 use crate::flow::journal;
 use crate::flow::local;
+use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::submission::Route;
 use crate::hooks::answer;
@@ -34,10 +36,14 @@ use crate::hooks::call::Ask;
 use crate::hooks::call::Called;
 use crate::hooks::target::SHADOWS;
 use crate::hooks::target::Target;
+use crate::model::call::Occasion;
 use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::doc::Doc;
+use crate::model::doc::Item;
+use crate::model::doc::Jdoc;
 use crate::model::event::Event;
+use crate::model::hidden::Hidden;
 use crate::model::job::Finding;
 use crate::model::job::Job;
 use crate::model::job::Outcome;
@@ -56,6 +62,8 @@ use crate::rules::hook::Mode;
 use crate::rules::hook::OnFailure;
 use crate::rules::path;
 use crate::rules::pattern::MATCHED;
+use crate::rules::place::Place;
+use crate::store::writer::Recorder;
 use crate::wire::proof::Key;
 
 /// Who answers for hooks.
@@ -69,6 +77,8 @@ pub enum Responders<'a> {
         key: &'a Arc<Key>,
         /// Where shadow calls run on their own.
         tasks: &'a TaskTracker,
+        /// Where jobs are recorded, if anywhere.
+        recorder: Option<&'a Recorder>,
     },
     /// Replies by hook name, for tests of rule files; a hook without one lets the event go on.
     Canned(&'a Map<String, Value>),
@@ -87,13 +97,21 @@ pub struct Consulted {
 
 impl Responders<'_> {
     /// Writes down and counts a call of a hook.
-    fn note(self, chained: &ChainHook, job: &Job) {
-        journal::job(job, Some(&chained.hook.place));
-        if let Self::Live { snapshot, .. } = self
-            && let Some(target) = snapshot.targets.get(chained.number)
+    fn note(self, asked: &Asked<'_>, chained: &ChainHook, job: Job) {
+        let mut recorder = None;
+        if let Self::Live {
+            snapshot,
+            recorder: kept,
+            ..
+        } = self
         {
-            target.meter.note(job);
+            recorder = kept;
+            if let Some(target) = snapshot.targets.get(chained.number) {
+                target.meter.note(&job);
+            }
         }
+        let place = Some(&chained.hook.place);
+        write_down(job, place, asked.occasion, recorder);
     }
 
     /// Counts how much of an event's time was left.
@@ -161,7 +179,7 @@ async fn ask_hooks(
         while let Some((hook, one)) = given.next() {
             let told = (&mut *trail, responders);
             if fold(asked, doc, hook, one, told, consulted).is_break() {
-                given.for_each(|(hook, unused)| set_aside(hook, unused, responders, trail));
+                given.for_each(|(hook, unused)| set_aside(asked, hook, unused, responders, trail));
                 spare(rest, trail);
                 return;
             }
@@ -170,7 +188,13 @@ async fn ask_hooks(
 }
 
 /// Writes down a call whose reply came too late to count: a parallel neighbour before it ended the chain.
-fn set_aside(chained: &ChainHook, given: Given, responders: Responders<'_>, trail: &mut Trail) {
+fn set_aside(
+    asked: &Asked<'_>,
+    chained: &ChainHook,
+    given: Given,
+    responders: Responders<'_>,
+    trail: &mut Trail,
+) {
     let hook = &chained.hook;
     let Some(heard) = Heard::of(given) else {
         return;
@@ -179,9 +203,43 @@ fn set_aside(chained: &ChainHook, given: Given, responders: Responders<'_>, trai
     trail.note(&hook.place, || {
         format!("the reply of hook `{}` does not count any more", hook.name)
     });
-    if let Some(job) = &heard.job {
-        responders.note(chained, job);
+    if let Some(job) = heard.job {
+        responders.note(asked, chained, job);
     }
+}
+
+/// Writes a call down: into the log, and where there is a store, there.
+pub(in crate::flow) fn write_down(
+    mut job: Job,
+    place: Option<&Place>,
+    occasion: &Occasion,
+    recorder: Option<&Recorder>,
+) {
+    journal::job(&job, place);
+    let Some(recorder) = recorder else {
+        return;
+    };
+    let details = job.details.get_or_insert_default();
+    details.person = person::id(occasion);
+    details.place = place.map(Place::to_string);
+    recorder.job(Box::new(job));
+}
+
+/// What a reply changes, from what to what.
+fn patch(doc: &Doc, jdoc: &Jdoc, hidden: &Hidden) -> Map<String, Value> {
+    let shown = jdoc.iter().filter(|(name, _)| !hidden.covers(name));
+    let changes = shown.map(|(name, to)| {
+        let mut values: Vec<Value> = doc.items(name).iter().map(Item::to_value).collect();
+        let from = match values.len() {
+            0 => Value::Null,
+            1 => values.remove(0),
+            _ => Value::Array(values),
+        };
+        let mut change = json!({"from": from, "to": to});
+        hidden.strip(&mut change);
+        (name.clone(), change)
+    });
+    changes.collect()
 }
 
 /// Notes that these hooks are not asked any more.
@@ -284,6 +342,7 @@ async fn ask_one(
             snapshot,
             key,
             tasks,
+            recorder,
         } => {
             let Some(target) = snapshot.targets.get(chained.number) else {
                 return Given::Nothing;
@@ -294,20 +353,34 @@ async fn ask_one(
                 .child(Kind::Hook, || format!("call {}", hook.name));
             let own = leg.trace();
             let trace = own.as_ref().unwrap_or(asked.trace);
-            let ask = ask(asked, doc, chained, (key, trace), deadline);
+            let ask = ask(
+                asked,
+                doc,
+                chained,
+                (key, trace),
+                deadline,
+                recorder.is_some(),
+            );
             if chained.hook.mode == Mode::Shadow {
                 match Arc::clone(&target.shadows).try_acquire_owned() {
                     Ok(place) => {
                         let (snapshot, key) = (Arc::clone(snapshot), Arc::clone(key));
                         let leg = leg.apart();
                         let owned = Owned::of(asked, doc, trace.clone());
-                        let work = shadow(snapshot, key, owned, chained.clone(), leg);
+                        let work = shadow(
+                            snapshot,
+                            key,
+                            owned,
+                            chained.clone(),
+                            leg,
+                            recorder.cloned(),
+                        );
                         tasks.spawn(async move {
                             work.await;
                             drop(place);
                         });
                     }
-                    Err(_) => responders.note(chained, &crowded_out(target, ask)),
+                    Err(_) => responders.note(asked, chained, crowded_out(target, ask)),
                 }
                 return Given::Nothing;
             }
@@ -326,6 +399,7 @@ fn ask<'a>(
     chained: &ChainHook,
     (key, trace): (&'a Key, &'a Trace),
     deadline: Instant,
+    keep: bool,
 ) -> Ask<'a> {
     Ask {
         named: asked.named(chained.own),
@@ -338,6 +412,7 @@ fn ask<'a>(
         trace,
         key,
         id: uuid::Uuid::now_v7(),
+        keep,
     }
 }
 
@@ -386,6 +461,7 @@ async fn shadow(
     owned: Owned,
     chained: ChainHook,
     mut leg: Leg,
+    recorder: Option<Recorder>,
 ) {
     let Some(target) = snapshot.targets.get(chained.number) else {
         return;
@@ -406,15 +482,18 @@ async fn shadow(
         remark: owned.remark.as_ref(),
     };
     let deadline = Instant::now() + chained.hook.timeout;
-    let ask = ask(&asked, &owned.doc, &chained, (&key, &owned.trace), deadline);
+    let keep = recorder.is_some();
+    let key = (&*key, &owned.trace);
+    let ask = ask(&asked, &owned.doc, &chained, key, deadline, keep);
     let mut called = call::call(target, ask).await;
     called.job.warnings.extend(asked.remark.cloned());
     journal::debug(&called);
     called.job.would = Some(called.job.outcome);
     called.job.outcome = Outcome::Shadow;
     note_job(&mut leg, &called.job);
-    journal::job(&called.job, Some(&chained.hook.place));
     target.meter.note(&called.job);
+    let place = Some(&chained.hook.place);
+    write_down(called.job, place, &owned.occasion, recorder.as_ref());
 }
 
 /// Begins the leg of asking about an event; where there are hooks, it is their time.
@@ -478,7 +557,9 @@ fn fold(
         });
         if let Some(job) = &mut job {
             job.let_through = !stops;
-            responders.note(chained, job);
+        }
+        if let Some(job) = job {
+            responders.note(asked, chained, job);
         }
         if !stops {
             return ControlFlow::Continue(());
@@ -504,9 +585,12 @@ fn fold(
             )
         });
     }
-    if let Some(job) = &mut job {
+    if let Some(mut job) = job {
         job.conflict = conflict;
-        responders.note(chained, job);
+        if let Some(details) = &mut job.details {
+            details.patch = patch(doc, reply.jdoc(), &asked.route.form.hidden);
+        }
+        responders.note(asked, chained, job);
     }
     doc.apply(reply.jdoc());
     consulted.decision.take(reply)

@@ -10,6 +10,7 @@ use crate::backend::BackendError;
 use crate::codec::rejected::Rejected;
 use crate::flow::again::Way;
 use crate::flow::answer::Answer;
+use crate::flow::answer::Outcome;
 use crate::flow::answer::Said;
 use crate::flow::decode::DecodeError;
 use crate::flow::snapshot::Snapshot;
@@ -92,6 +93,18 @@ impl FlowError {
         match error {
             DecodeError::Rejected(rejected) => Self::Refused(rejected, Box::new(left.clone())),
             other => Self::Decode(other),
+        }
+    }
+
+    /// The word in records.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) | Self::Refused(..) | Self::Misdirected | Self::Decode(_) => {
+                Outcome::Rejected.word()
+            }
+            Self::Crowded(..) => Outcome::Unavailable.word(),
+            Self::Pass(..) | Self::Forward(..) | Self::Half(..) => Outcome::BackendFailed.word(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::Response;
 use http::header;
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::flow::Gate;
@@ -23,6 +24,7 @@ use crate::flow::journal;
 use crate::flow::person;
 use crate::flow::present;
 use crate::flow::snapshot::Snapshot;
+use crate::flow::steps::Steps;
 use crate::flow::submission::Route;
 use crate::flow::viewer::ask_anew;
 use crate::flow::viewer::ask_for_whole;
@@ -115,13 +117,23 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
         matched: gate.settings().matched,
         remark: remark.as_ref(),
     };
-    let (responders, mut trail) = (gate.responders(&snapshot), Trail::default());
+    let recorder = gate.settings.recorder.as_ref();
+    let mut steps = Steps::begin(recorder);
+    if let Some(steps) = &mut steps {
+        steps.opened(&head);
+    }
+    let (responders, mut trail) = (gate.responders(&snapshot), Trail::of(steps));
+    let from = Instant::now();
     let decision = consult(&asked, &mut doc, responders, &mut trail)
         .await
         .decision;
     note_decision(&mut leg, &decision);
     drop(leg);
     journal::decision(&decision, &route.id, &request_id);
+    if let (Some(mut steps), Some(recorder)) = (trail.into_steps(), recorder) {
+        steps.decided(&decision, from);
+        recorder.timeline(steps.asked(&decision, &occasion));
+    }
     if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
         let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
         said.form = Some(Arc::clone(&route.form));

@@ -58,6 +58,8 @@ impl Local<'_, '_> {
                 false => format!("`{}` is normalised to {value}", rule.name),
             });
             journal::local(self.asked, &rule.place, "normalises", Some(&rule.name));
+            self.trail
+                .local(&rule.place, "normalises", Some(&rule.name));
             self.give(Reply::go_on().change(rule.name.as_str(), value));
         }
         match rule.check(self.doc, self.asked.tongue(), self.asked.matched) {
@@ -71,6 +73,7 @@ impl Local<'_, '_> {
                     format!("`{}` is refused: {}", rule.name, in_words(&refused.reply))
                 });
                 journal::local(self.asked, &rule.place, "refuses", Some(&rule.name));
+                self.trail.local(&rule.place, "refuses", Some(&rule.name));
                 if refused.is_unknown {
                     journal::given_up(self.asked, &rule.place, &TooMuch::Text(TooLong));
                 }
@@ -101,6 +104,7 @@ impl Local<'_, '_> {
         let mut reading = rule.reply(&call, limits);
         self.call = Some(call);
         journal::local(self.asked, &rule.place, "replies", None);
+        self.trail.local(&rule.place, "replies", None);
         form.admit(self.asked.event, &mut reading, self.doc);
         if let Some(fault) = reading.faults.first() {
             self.trail.note(&rule.place, || {

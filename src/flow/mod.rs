@@ -22,6 +22,7 @@ pub mod respond;
 mod script;
 pub mod show;
 pub mod snapshot;
+pub mod steps;
 pub mod submission;
 pub mod submit;
 pub mod trial;
@@ -66,6 +67,7 @@ use crate::metrics::register::Metrics;
 use crate::metrics::word::Ended;
 use crate::metrics::word::Flash;
 use crate::rules::book::Book;
+use crate::store::writer::Recorder;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
@@ -91,6 +93,8 @@ pub struct Settings {
     pub pages: Pages,
     /// How others are reached.
     pub reach: Reach,
+    /// Where jobs and timelines are recorded, if anywhere.
+    pub recorder: Option<Recorder>,
 }
 
 /// How much of a form's page is held, and how long it is waited for.
@@ -381,6 +385,7 @@ impl Gate {
 
     fn responders<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Responders<'a> {
         Responders::Live {
+            recorder: self.settings.recorder.as_ref(),
             snapshot,
             key: &snapshot.trust.key,
             tasks: &self.tasks,

@@ -22,6 +22,7 @@ use crate::model::call::Meta;
 use crate::model::call::Occasion;
 use crate::model::doc::Doc;
 use crate::model::doc::Item;
+use crate::model::doc::scalar_text;
 use crate::model::flat::Flat;
 use crate::model::hidden::Hidden;
 use crate::model::trace::Trace;
@@ -66,6 +67,12 @@ pub(in crate::flow) fn known<'a>(
 pub fn trace(headers: &HeaderMap) -> Trace {
     let given = spans::given(headers).map(Trace::without_span);
     given.unwrap_or_else(|| Trace::begin(uuid::Uuid::now_v7().as_u128()))
+}
+
+/// Whose submission it is, for records: the `id` of `user_info`.
+pub(in crate::flow) fn id(occasion: &Occasion) -> Option<String> {
+    let id = occasion.user_info.get("id")?;
+    scalar_text(id).filter(|id| !id.is_empty())
 }
 
 /// Gathers everything a call says besides the doc.

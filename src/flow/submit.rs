@@ -12,6 +12,7 @@ use http::Request;
 use http::Response;
 use http::header;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::account::leg::Kind;
@@ -32,6 +33,7 @@ use crate::flow::consult::Consulted;
 use crate::flow::consult::asking;
 use crate::flow::consult::consult;
 use crate::flow::consult::note_decision;
+use crate::flow::consult::write_down;
 use crate::flow::decode::decode;
 use crate::flow::decode::decode_again;
 use crate::flow::error::FlowError;
@@ -44,6 +46,7 @@ use crate::flow::note_answer;
 use crate::flow::now;
 use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
+use crate::flow::steps::Steps;
 use crate::flow::submission::Route;
 use crate::flow::submission::Submission;
 use crate::flow::viewer::Viewer;
@@ -250,6 +253,10 @@ async fn carry_on(
     visitor.account.event(Event::Preprocess);
     let trust = &visitor.snapshot.trust;
     let known = person::known(&gate, trust, &visitor.request_id, visitor.address);
+    let mut steps = Steps::begin(gate.settings.recorder.as_ref());
+    if let Some(steps) = &mut steps {
+        steps.arrived(&submission);
+    }
     let carriage = Box::new(Carriage {
         occasion: person::occasion(&route, &submission.head, &submission.doc, known),
         trace: person::trace(&submission.head.headers),
@@ -259,6 +266,8 @@ async fn carry_on(
         account: visitor.account,
         route,
         left,
+        steps,
+        is_accepted: false,
     });
     carriage.carry(submission).await
 }
@@ -293,11 +302,23 @@ struct Carriage {
     trace: Trace,
     /// The form as the person left it.
     left: Left,
+    /// What has happened, where that is recorded.
+    steps: Option<Steps>,
+    /// The backend has taken it.
+    is_accepted: bool,
 }
 
 impl Carriage {
-    /// Decides about a submission and does what was decided.
     async fn carry(mut self: Box<Self>, submission: Box<Submission>) -> Result<Answer, FlowError> {
+        let done = self.go(submission).await;
+        if let (Some(steps), Some(recorder)) = (self.steps, &self.gate.settings.recorder) {
+            recorder.timeline(steps.end(&done, self.is_accepted, &self.occasion));
+        }
+        done
+    }
+
+    /// Decides about a submission and does what was decided.
+    async fn go(&mut self, submission: Box<Submission>) -> Result<Answer, FlowError> {
         let form = Arc::clone(&self.route.form);
         let mut doc = submission.doc.clone();
         let before = self.consult(Event::Preprocess, &mut doc).await;
@@ -313,13 +334,19 @@ impl Carriage {
         let backend = self.snapshot.backends.of(form.backend.as_ref());
         let mut leg = self.account.leg("forward", Kind::Backend);
         leg.announce(request.headers_mut());
+        let from = Instant::now();
         let answer = backend::forward(backend, request).await;
         note_answer(&mut leg, answer.as_ref().map(|answer| answer.head.status));
         drop(leg);
+        if let Some(steps) = &mut self.steps {
+            let status = answer.as_ref().map(|answer| answer.head.status.as_u16());
+            steps.backend(from, status);
+        }
         let mut answer = answer.map_err(|error| FlowError::Forward(error, self.left()))?;
         if !form.accepted.takes(answer.head.status.as_u16()) {
             return Ok(Answer::Backend(answer.into(), None));
         }
+        self.is_accepted = true;
         let mut decision = before.decision;
         if form.asks(Event::Submit) {
             // On the heap, so that a form without such hooks has no room for them.
@@ -431,7 +458,8 @@ impl Carriage {
         Answer::Own(Box::new(said.about(&self.occasion.meta.request_id)))
     }
 
-    async fn consult(&self, event: Event, doc: &mut Doc) -> Consulted {
+    async fn consult(&mut self, event: Event, doc: &mut Doc) -> Consulted {
+        let (from, mut trail) = (Instant::now(), Trail::of(self.steps.take()));
         let mut leg = asking(&self.account, &self.route, event);
         let asked = Asked {
             event,
@@ -449,7 +477,8 @@ impl Carriage {
             remark: None,
         };
         let responders = self.gate.responders(&self.snapshot);
-        let consulted = consult(&asked, doc, responders, &mut Trail::default()).await;
+        let consulted = consult(&asked, doc, responders, &mut trail).await;
+        self.steps = trail.into_steps();
         note_decision(&mut leg, &consulted.decision);
         if self.route.form.asks(event) {
             journal::decision(
@@ -457,6 +486,9 @@ impl Carriage {
                 &self.route.id,
                 &self.occasion.meta.request_id,
             );
+            if let Some(steps) = &mut self.steps {
+                steps.decided(&consulted.decision, from);
+            }
         }
         consulted
     }
@@ -519,7 +551,22 @@ impl Carriage {
                 job.faults.push(finding);
             }
         }
-        journal::job(&job, None);
+        // A local rule may change a hidden field, and the backend is told.
+        let hidden = &self.route.form.hidden;
+        let is_hidden = |(name, value): (&String, &Value)| {
+            hidden.covers(name) || hidden.covers_any_member(value)
+        };
+        if let Some(details) = &mut job.details
+            && jdoc.iter().any(is_hidden)
+        {
+            details.drop_bodies();
+        }
+        write_down(
+            job,
+            None,
+            &self.occasion,
+            self.gate.settings.recorder.as_ref(),
+        );
     }
 
     fn update_job(&self, jdoc: &Jdoc) -> Job {
@@ -544,6 +591,7 @@ impl Carriage {
             changed: jdoc.keys().cloned().collect(),
             let_through: false,
             conflict: false,
+            details: self.gate.settings.recorder.as_ref().map(|_| Box::default()),
         }
     }
 
@@ -559,7 +607,7 @@ impl Carriage {
         let path = update.path(id, &route.id, &route.params).ok_or_else(|| {
             Finding::new("update", "its path has a slot without a value; does `submission_id` find the id in the backend's answer?")
         })?;
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let backend = self.snapshot.backends.of(route.form.backend.as_ref());
         let shown = path.split('?').next().unwrap_or_default();
         job.url = format!("{}{shown}", backend.origin());
@@ -572,7 +620,13 @@ impl Carriage {
         let mut leg = self.account.leg("update", Kind::Backend);
         let mut headers = self.update_headers(person);
         leg.announce(&mut headers);
-        let sent = backend::send(backend, method, uri, headers, body.into()).await;
+        let body = Bytes::from(body);
+        if let Some(details) = &mut job.details {
+            details.method = method.to_string();
+            details.headers.clone_from(&headers);
+            details.sent = body.clone();
+        }
+        let sent = backend::send(backend, method, uri, headers, body).await;
         match &sent {
             Ok(status) => leg.note("http.response.status_code", i64::from(status.as_u16())),
             Err(error) => leg.fail(backend::unanswered(error).word()),

@@ -25,6 +25,7 @@ use crate::model::call::Attempt;
 use crate::model::call::Named;
 use crate::model::call::Occasion;
 use crate::model::doc::Doc;
+use crate::model::job::Details;
 use crate::model::job::Finding;
 use crate::model::job::Job;
 use crate::model::job::JobKind;
@@ -69,6 +70,8 @@ pub struct Ask<'a> {
     pub key: &'a Key,
     /// A new id: the job's, and the `webhook-id` of every attempt.
     pub id: uuid::Uuid,
+    /// Whether the job is to hold what exactly was sent and received.
+    pub keep: bool,
 }
 
 /// What came of a call.
@@ -212,6 +215,7 @@ pub fn job(target: &Target, ask: Ask<'_>) -> Job {
         changed: Vec::new(),
         let_through: false,
         conflict: false,
+        details: ask.keep.then(Box::default),
     }
 }
 
@@ -232,6 +236,9 @@ fn conclude(mut job: Job, attempted: Attempted, ask: Ask<'_>) -> Called {
     job.changed = reading.reply.jdoc().keys().cloned().collect();
     let usable = !job.outcome.is_failure();
     let debug = reading.reply.debug().cloned();
+    if let Some(details) = &mut job.details {
+        details.debug.clone_from(&debug);
+    }
     Called {
         job,
         debug,
@@ -239,7 +246,9 @@ fn conclude(mut job: Job, attempted: Attempted, ask: Ask<'_>) -> Called {
     }
 }
 
-fn outcome_of(reply: &Reply) -> Outcome {
+/// What a reply comes to, if it is applied.
+#[must_use]
+pub fn outcome_of(reply: &Reply) -> Outcome {
     if reply.is_error() {
         Outcome::Stopped
     } else if reply.redirect().is_some() {
@@ -255,7 +264,8 @@ async fn attempt(target: &Target, ask: Ask<'_>, job: &mut Job, timeout: Duration
     let began = Instant::now();
     let allowed = timeout.min(ask.deadline.saturating_duration_since(began));
     let request = request(target, ask, job, allowed);
-    exchange(target, ask, request, began, allowed).await
+    let details = job.details.as_deref_mut();
+    exchange(target, ask, request, began, allowed, details).await
 }
 
 async fn exchange(
@@ -264,6 +274,7 @@ async fn exchange(
     request: Box<Request<Outgoing>>,
     began: Instant,
     allowed: Duration,
+    details: Option<&mut Details>,
 ) -> Attempted {
     let exchange = match target.pool.send(request, allowed).await {
         Ok(exchange) => exchange,
@@ -302,6 +313,10 @@ async fn exchange(
         body,
     };
     let (reading, outcome) = answer::read(&answered, limits);
+    if let Some(details) = details {
+        details.answer_headers.clone_from(&head.headers);
+        details.received = answered.body.clone().unwrap_or_default();
+    }
     Attempted {
         reading,
         outcome,
@@ -386,6 +401,10 @@ pub fn request(
     job.sent = body.len();
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
     let signature = target.signer.sign(&job.id, seconds, &body);
+    let body = Bytes::from(body);
+    if let Some(details) = &mut job.details {
+        details.sent = body.clone();
+    }
     let mut request = Box::new(Request::new(Outgoing::from(body)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri(target, ask);
@@ -407,6 +426,10 @@ pub fn request(
     }
     set(headers, &REQUEST_ID, &job.request_id);
     ask.key.mark(headers, seconds);
+    if let Some(details) = &mut job.details {
+        details.method = Method::POST.to_string();
+        details.headers.clone_from(headers);
+    }
     request
 }
 
@@ -426,16 +449,18 @@ fn url(target: &Target, ask: Ask<'_>) -> String {
 }
 
 fn uri(target: &Target, ask: Ask<'_>) -> Uri {
-    if let Some(uri) = &target.uri {
-        return uri.clone();
+    match &target.uri {
+        Some(uri) => uri.clone(),
+        None => filled_uri(target, ask.form_id, &ask.named.to_string()),
     }
+}
+
+/// Path and query of a call about this form and event.
+#[must_use]
+pub fn filled_uri(target: &Target, form: &str, event: &str) -> Uri {
     let filled = target.rule.target.fill(|slot| {
-        let value = if slot == "form" {
-            ask.form_id.to_owned()
-        } else {
-            ask.named.to_string()
-        };
-        encoded(&value).into_owned().into()
+        let value = if slot == "form" { form } else { event };
+        encoded(value).into_owned().into()
     });
     // Checked when the rule file was read; the slots are percent-encoded.
     filled.parse().unwrap_or_default()

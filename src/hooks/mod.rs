@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod breaker;
 pub mod call;
+pub mod replay;
 pub mod sign;
 pub mod target;
 pub mod turn;

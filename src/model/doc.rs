@@ -63,6 +63,16 @@ impl Item<'_> {
             Self::File(_) => None,
         }
     }
+
+    /// The value as JSON; of a file what a hook sees of it.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => (*text).into(),
+            Self::Json(value) => (*value).clone(),
+            Self::File(file) => file.to_value(),
+        }
+    }
 }
 
 /// How a JSON scalar is written into a form field: `12`, `true`, the string itself.

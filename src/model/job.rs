@@ -1,9 +1,16 @@
 //! The job: the record of one call the gateway made, with what came of it (delivery §1). Owns the value; making
 //! the call is left to `hooks`, writing the record down to `flow`.
 //!
-//! A job holds names and sizes of fields, never their values.
+//! A job holds names and sizes of fields, never their values; these are in its [`Details`], which are there only where
+//! a store keeps them.
 
+use std::fmt;
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Map;
+use serde_json::Value;
 
 use crate::model::event::Event;
 
@@ -160,4 +167,73 @@ pub struct Job {
     pub let_through: bool,
     /// The reply held both an error and changes.
     pub conflict: bool,
+    /// What exactly was sent and received, where that is kept.
+    pub details: Option<Box<Details>>,
+}
+
+/// How much of an answer's body is kept.
+pub const KEPT_OF_ANSWER: usize = 64 << 10;
+
+/// What is kept of a call besides names and sizes. Hidden fields are in none of it.
+#[derive(Clone, Default)]
+pub struct Details {
+    /// Whose submission it was: the `id` of `user_info`.
+    pub person: Option<String>,
+    /// The line of the rule file that asked for the call.
+    pub place: Option<String>,
+    /// The job that this one repeats.
+    pub replay_of: Option<String>,
+    /// The method.
+    pub method: String,
+    /// The headers that were sent; secrets among them are marked as sensitive.
+    pub headers: HeaderMap,
+    /// The body that was sent.
+    pub sent: Bytes,
+    /// The headers of the answer.
+    pub answer_headers: HeaderMap,
+    /// The body of the answer, at most [`KEPT_OF_ANSWER`] of it.
+    pub received: Bytes,
+    /// What the reply changes: `{"from": …, "to": …}` by field.
+    pub patch: Map<String, Value>,
+    /// What the reply says for the operator only.
+    pub debug: Option<Value>,
+    /// Bodies that were left out because too much waited to be written.
+    pub dropped: bool,
+}
+
+impl Details {
+    /// Bytes of bodies.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.sent.len() + self.received.len()
+    }
+
+    /// Whether there are no bodies.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Leaves out the bodies, as there is no room for them.
+    pub fn drop_bodies(&mut self) {
+        self.dropped = !self.is_empty();
+        (self.sent, self.received) = (Bytes::new(), Bytes::new());
+    }
+
+    /// Leaves out everything that may hold values.
+    pub fn drop_contents(&mut self) {
+        (self.sent, self.received) = (Bytes::new(), Bytes::new());
+        (self.headers, self.answer_headers) = (HeaderMap::new(), HeaderMap::new());
+        (self.patch, self.debug) = (Map::new(), None);
+    }
+}
+
+impl fmt::Debug for Details {
+    /// Sizes only: what is printed may reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Details")
+            .field("sent", &self.sent.len())
+            .field("received", &self.received.len())
+            .finish_non_exhaustive()
+    }
 }

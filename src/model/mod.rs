@@ -21,6 +21,7 @@ pub mod reply;
 pub mod reply_table;
 pub mod secret;
 pub mod template;
+pub mod timeline;
 pub mod trace;
 pub mod words;
 pub mod write;

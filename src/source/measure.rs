@@ -30,6 +30,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             "`{text}` is not a duration; write for example \"3s\", \"250ms\", \"10m\", \"1h\" or \"7d\""
         )
     };
+    // Nothing needs no unit.
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let millis = measure(text, &DURATIONS).ok_or_else(mend)?;
     Ok(Duration::from_millis(millis))
 }

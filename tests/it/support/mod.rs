@@ -11,6 +11,7 @@ pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod numbers;
 pub(crate) mod peer;
+pub(crate) mod stores;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,6 +33,7 @@ use formgate::rules::book::Book;
 use formgate::rules::book::Loaded;
 use formgate::rules::book::Written;
 use formgate::source::complaint::Complaint;
+use formgate::store::Store;
 use tokio::task::JoinHandle;
 
 use self::client::Ask;
@@ -83,6 +85,8 @@ pub(crate) struct App {
     pub(crate) stop: Stop,
     /// Says whether everything was finished when it ended.
     pub(crate) serving: JoinHandle<bool>,
+    /// Where jobs are kept, if the test wants one.
+    pub(crate) store: Option<Store>,
 }
 
 /// A gateway without forms.
@@ -157,7 +161,12 @@ impl Site {
         let loaded = loaded.unwrap_or_else(|complaints| panic!("{}", pictures(&complaints)));
         self.config.backend = Origin::parse(&backend.url()).expect("a URL");
         self.config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = self.config.settings().expect("a good configuration");
+        let mut settings = self.config.settings().expect("a good configuration");
+        let store = match &self.config.store {
+            Some(store) => Some(Store::begin(store).await.expect("a store")),
+            None => None,
+        };
+        settings.recorder = store.as_ref().map(|store| store.recorder.clone());
         let key = self.config.proof_key().expect("a key");
         let verifier = self.jwt.as_ref().map(Verifier::new);
         let verifier = verifier.transpose().expect("a good key");
@@ -182,6 +191,7 @@ impl Site {
             gate,
             stop,
             serving,
+            store,
         }
     }
 }
@@ -262,6 +272,12 @@ impl App {
     /// Everything that is counted, asked for as Prometheus does.
     pub(crate) async fn numbers(&self) -> Numbers {
         Numbers::of(self.admin().await).await
+    }
+
+    /// Ends the store: what was recorded is written.
+    pub(crate) async fn end_store(&mut self) {
+        let store = self.store.take().expect("a store");
+        within("the end of the store", store.end()).await;
     }
 
     /// Tells the gateway to end; whether all that was under way was finished.

@@ -1,0 +1,364 @@
+//! The one writer: many requests' rows in one commit. Owns the two queues – what somebody waits for, and what is only
+//! recorded – and when a batch is full enough. Whoever records never waits: bodies are dropped first, then jobs, and
+//! both are counted.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::job::Job;
+use crate::model::timeline::Timeline;
+use crate::store::engine::Arg;
+use crate::store::engine::Engine;
+use crate::store::engine::Statement;
+use crate::store::engine::StoreError;
+use crate::store::engine::Table;
+use crate::store::engine::inserts;
+use crate::store::jobs;
+use crate::store::settings::Settings;
+
+/// How many requests share a commit.
+const FULL: usize = 64;
+/// How long the first of them waits for others.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// How long a record waits for others: nobody waits for it.
+const RECORDS_PATIENCE: Duration = Duration::from_millis(50);
+/// How many records share a commit.
+const RECORDS: usize = 256;
+/// How many records may wait.
+const QUEUE: usize = 8192;
+/// How often it is said that something could not be written.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// What is only recorded.
+#[derive(Debug)]
+pub enum Record {
+    /// A call.
+    Job(Box<Job>),
+    /// What happened to a request.
+    Timeline(Box<Timeline>),
+}
+
+/// Rows that count together.
+#[derive(Debug, Default)]
+pub struct Rows {
+    inserts: Vec<(&'static Table, Vec<Vec<Arg>>)>,
+    after: Vec<Statement>,
+}
+
+impl Rows {
+    /// A row of a table.
+    pub fn insert(&mut self, table: &'static Table, row: Vec<Arg>) {
+        match self.inserts.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, rows)) => rows.push(row),
+            None => self.inserts.push((table, vec![row])),
+        }
+    }
+
+    /// A statement that comes after the rows.
+    pub fn then(&mut self, statement: Statement) {
+        self.after.push(statement);
+    }
+
+    fn append(&mut self, other: Self) {
+        for (table, rows) in other.inserts {
+            rows.into_iter().for_each(|row| self.insert(table, row));
+        }
+        self.after.extend(other.after);
+    }
+
+    /// Writes them in one transaction.
+    ///
+    /// # Errors
+    /// The engine refuses; then nothing is written.
+    pub async fn commit(self, engine: &Engine) -> Result<(), StoreError> {
+        let mut transaction = engine.begin().await?;
+        for (table, rows) in self.inserts {
+            for statement in inserts(table, rows) {
+                transaction.execute(statement).await?;
+            }
+        }
+        for statement in self.after {
+            transaction.execute(statement).await?;
+        }
+        transaction.commit().await
+    }
+}
+
+/// Rows that somebody waits for.
+struct Waiting {
+    rows: Rows,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// For what must be on disk before somebody is answered.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Writer {
+    /// Writes rows together with those of other requests; when this returns, they are on disk.
+    ///
+    /// # Errors
+    /// The engine refuses, or the store has ended.
+    pub async fn write(&self, rows: Rows) -> Result<(), StoreError> {
+        let (done, written) = oneshot::channel();
+        let waiting = Waiting { rows, done };
+        self.queue
+            .send(waiting)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        written.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// What was dropped or lost so far, and what waits.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Records that could not be queued, or not be written.
+    pub records_lost: AtomicU64,
+    /// Bodies left out of jobs because too much waited.
+    pub bodies_dropped: AtomicU64,
+    /// Jobs and timelines written.
+    pub written: AtomicU64,
+    /// Commits.
+    pub commits: AtomicU64,
+    /// Bytes of bodies that wait.
+    pub waiting_bytes: AtomicUsize,
+}
+
+/// For what is recorded in the background. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Record>,
+    counts: Arc<Counts>,
+    most_bytes: usize,
+    keeps_bodies: bool,
+}
+
+impl Recorder {
+    /// Whether bodies are kept at all.
+    #[must_use]
+    pub const fn keeps_bodies(&self) -> bool {
+        self.keeps_bodies
+    }
+
+    /// What became of records.
+    #[must_use]
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Records a call.
+    pub fn job(&self, mut job: Box<Job>) {
+        let Ok(place) = self.queue.try_reserve() else {
+            self.counts.records_lost.fetch_add(1, Relaxed);
+            return;
+        };
+        if let Some(details) = &mut job.details {
+            if !self.keeps_bodies {
+                details.drop_contents();
+            }
+            let bytes = details.len();
+            let waiting = self.counts.waiting_bytes.fetch_add(bytes, Relaxed);
+            // Jobs are worth more than their bodies.
+            let crowded = self.queue.capacity() < self.queue.max_capacity() / 2;
+            if crowded || waiting.saturating_add(bytes) > self.most_bytes {
+                self.counts.waiting_bytes.fetch_sub(bytes, Relaxed);
+                self.counts.bodies_dropped.fetch_add(1, Relaxed);
+                details.drop_bodies();
+            }
+        }
+        place.send(Record::Job(job));
+    }
+
+    /// Records what happened to a request.
+    pub fn timeline(&self, timeline: Box<Timeline>) {
+        if self.queue.try_send(Record::Timeline(timeline)).is_err() {
+            self.counts.records_lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The writer's work.
+#[derive(Debug)]
+pub struct Work {
+    engine: Arc<Engine>,
+    waiting: mpsc::Receiver<Waiting>,
+    records: mpsc::Receiver<Record>,
+    counts: Arc<Counts>,
+    stop: CancellationToken,
+    said: Option<Instant>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}
+
+/// The queues, and the work that empties them until `stop`.
+#[must_use]
+pub fn channel(
+    engine: Arc<Engine>,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> (Writer, Recorder, Work) {
+    let (queue, waiting) = mpsc::channel(FULL * 16);
+    let writer = Writer { queue };
+    let (queue, records) = mpsc::channel(QUEUE);
+    let counts = Arc::<Counts>::default();
+    let recorder = Recorder {
+        queue,
+        counts: Arc::clone(&counts),
+        most_bytes: settings.queue,
+        keeps_bodies: !settings.keep_bodies.is_zero(),
+    };
+    let work = Work {
+        engine,
+        waiting,
+        records,
+        counts,
+        stop,
+        said: None,
+    };
+    (writer, recorder, work)
+}
+
+/// What goes into one commit.
+#[derive(Debug, Default)]
+struct Batch {
+    waiting: Vec<Waiting>,
+    records: Vec<Record>,
+}
+
+impl Work {
+    /// Writes until the store ends; then what still waits.
+    pub async fn run(mut self) {
+        while self.step().await {}
+    }
+
+    /// Writes one batch; `false` when there is nothing to write any more.
+    pub async fn step(&mut self) -> bool {
+        let mut batch = Batch::default();
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            Some(first) = self.waiting.recv() => batch.waiting.push(first),
+            Some(first) = self.records.recv() => batch.records.push(first),
+            () = stop.cancelled(), if !self.waiting.is_closed() => {
+                // What is in the queues is still written; nothing new gets in.
+                self.waiting.close();
+                self.records.close();
+                return true;
+            }
+            else => return false,
+        }
+        if batch.waiting.is_empty() {
+            self.gather_records(&mut batch).await;
+        }
+        if !batch.waiting.is_empty() {
+            self.gather_waiting(&mut batch).await;
+        }
+        while batch.records.len() < RECORDS
+            && let Ok(record) = self.records.try_recv()
+        {
+            batch.records.push(record);
+        }
+        self.flush(batch).await;
+        true
+    }
+
+    /// Waits for more to record; not any longer where somebody begins to wait.
+    async fn gather_records(&mut self, batch: &mut Batch) {
+        let end = Instant::now() + RECORDS_PATIENCE;
+        while batch.records.len() < RECORDS {
+            tokio::select! {
+                biased;
+                Some(first) = self.waiting.recv() => {
+                    batch.waiting.push(first);
+                    return;
+                }
+                Some(record) = self.records.recv() => batch.records.push(record),
+                () = tokio::time::sleep_until(end) => return,
+                else => return,
+            }
+        }
+    }
+
+    async fn gather_waiting(&mut self, batch: &mut Batch) {
+        let end = Instant::now() + PATIENCE;
+        while batch.waiting.len() < FULL {
+            match tokio::time::timeout_at(end, self.waiting.recv()).await {
+                Ok(Some(more)) => batch.waiting.push(more),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn flush(&mut self, batch: Batch) {
+        // Apart, so that what is only recorded keeps nobody waiting, and its failure is nobody's.
+        if !batch.waiting.is_empty() {
+            self.flush_waiting(batch.waiting).await;
+        }
+        if !batch.records.is_empty() {
+            self.flush_records(batch.records).await;
+        }
+    }
+
+    async fn flush_waiting(&self, waiting: Vec<Waiting>) {
+        let (mut rows, mut answers) = (Rows::default(), Vec::with_capacity(waiting.len()));
+        for one in waiting {
+            rows.append(one.rows);
+            answers.push(one.done);
+        }
+        let why = self.commit(rows).await.err().map(|error| error.to_string());
+        for answer in answers {
+            // Whoever has gone knows nothing of it.
+            let _ = answer.send(match &why {
+                None => Ok(()),
+                Some(why) => Err(StoreError::Unusable(why.clone())),
+            });
+        }
+    }
+
+    async fn flush_records(&mut self, records: Vec<Record>) {
+        let many = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        let mut rows = Rows::default();
+        for record in records {
+            if let Record::Job(job) = &record {
+                let bytes = job.details.as_ref().map_or(0, |details| details.len());
+                self.counts.waiting_bytes.fetch_sub(bytes, Relaxed);
+            }
+            jobs::rows(record, &mut rows);
+        }
+        match self.commit(rows).await {
+            Ok(()) => {
+                self.counts.written.fetch_add(many, Relaxed);
+            }
+            Err(error) => self.lost(many, &error),
+        }
+    }
+
+    async fn commit(&self, rows: Rows) -> Result<(), StoreError> {
+        self.counts.commits.fetch_add(1, Relaxed);
+        rows.commit(&self.engine).await
+    }
+
+    fn lost(&mut self, many: u64, error: &StoreError) {
+        let lost = self.counts.records_lost.fetch_add(many, Relaxed) + many;
+        let now = Instant::now();
+        if self.said.is_none_or(|said| now >= said + SAID_EVERY) {
+            self.said = Some(now);
+            tracing::error!(target: "formgate::store", lost, "jobs could not be written: {error}");
+        }
+    }
+}

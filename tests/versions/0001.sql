@@ -1,0 +1,4 @@
+INSERT INTO jobs (id, at, kind, event, form, hook, outcome, request_id, submission_id, person, record) VALUES ('01a2146d-ce36-75e7-87c4-81f60971caa7', 1795639070262, 'hook', 'form_preprocess', 'contact', 'check', 'patched', 'r-1', NULL, 'u-17', '{"id":"01a2146d-ce36-75e7-87c4-81f60971caa7","form":"contact","hook":"check","outcome":"patched","request_id":"r-1"}');
+INSERT INTO contents (id, at, details, sent, received) VALUES ('01a2146d-ce36-75e7-87c4-81f60971caa7', 1795639070262, '{"patch":{"city":{"from":"Biel","to":"Bern"}}}', BYTES('7b7d'), NULL);
+INSERT INTO timelines (id, at, form, outcome, request_id, submission_id, person, record) VALUES ('01a2146d-ce31-70ea-a2da-2f074635c6b9', 1795639070257, 'contact', 'accepted', 'r-1', NULL, 'u-17', '{"outcome":"accepted","steps":[{"step":"arrived","at_us":0,"took_us":0}]}');
+INSERT INTO erasures (id, at, person, jobs) VALUES ('01a2146d-ce31-70ea-a2da-2f074635c6ba', 1795639070257, '2c', 1);
