@@ -85,9 +85,13 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let key = config.proof_key().map_err(|why| anyhow!(why))?;
     let verifier = config.verifier().map_err(|why| anyhow!(why))?;
     let mut signals = Signals::new()?;
+    let metrics = Metrics::new();
     // Before it listens: without the store that it is told to have, it does not serve.
     let store = match &config.store {
-        Some(store) => Some(Store::begin(store).await.map_err(|why| anyhow!(why))?),
+        Some(store) => {
+            let begun = Store::begin(store, Arc::clone(&metrics.store)).await;
+            Some(begun.map_err(|why| anyhow!(why))?)
+        }
         None => None,
     };
     settings.recorder = store.as_ref().map(|store| store.recorder.clone());
@@ -114,7 +118,6 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let where_to = (address.as_str(), admin_address);
     announce(where_to, sockets, &config, &loaded, as_json);
     let status = check::summary(&loaded.book);
-    let metrics = Metrics::new();
     metrics.reload(Reloaded::Rules).begin();
     let gate = Gate::new(settings, key, verifier, loaded.book, Arc::clone(&metrics));
     let stop = Stop::default();

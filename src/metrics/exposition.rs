@@ -283,6 +283,35 @@ fn bodies(metrics: &Metrics, out: &mut Out<'_>) -> fmt::Result {
         "Temporary files of bodies that could not be written",
         &spool.failures,
     )?;
+    let store = &metrics.store;
+    let came = [("written", &store.written), ("lost", &store.lost)];
+    out.counters(
+        "formgate_store_records",
+        "Jobs and timelines, by whether they were written",
+        came.map(|(word, count)| ([("result", word)], count.get()))
+            .into_iter(),
+    )?;
+    out.counter(
+        "formgate_store_bodies_dropped",
+        "Jobs whose bodies were left out because too much waited",
+        &store.bodies_dropped,
+    )?;
+    out.gauge(
+        "formgate_store_waiting_bytes",
+        "Bytes of bodies that wait to be written",
+        store.waiting_bytes.get(),
+    )?;
+    out.counter("formgate_store_rows", "Rows that were written", &store.rows)?;
+    out.histogram(
+        "formgate_store_commit_seconds",
+        "Time of commits",
+        &store.seconds.read(),
+    )?;
+    out.counter(
+        "formgate_store_failures",
+        "Commits that failed",
+        &store.failures,
+    )?;
     let pages = Page::WORDS.iter().zip(&metrics.pages.pages);
     out.counters(
         "formgate_pages",
@@ -452,6 +481,12 @@ impl Out<'_> {
             one.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)?;
         }
         Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, read: &Reading) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        let mut one = self.0.encode_descriptor(name, help, None, kind)?;
+        one.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)
     }
 
     fn counter(&mut self, name: &str, help: &str, count: &Counter) -> fmt::Result {

@@ -209,6 +209,25 @@ pub struct SpoolMeter {
     pub failures: Counter,
 }
 
+/// What is kept, where there is a store.
+#[derive(Debug, Default)]
+pub struct StoreMeter {
+    /// Jobs and timelines that were written.
+    pub written: Counter,
+    /// Jobs and timelines that had no place in the queue, or could not be written.
+    pub lost: Counter,
+    /// Jobs whose bodies were left out because too much waited.
+    pub bodies_dropped: Counter,
+    /// Bytes of bodies that wait.
+    pub waiting_bytes: Gauge,
+    /// Rows of all commits.
+    pub rows: Counter,
+    /// How long commits took, those that failed included.
+    pub seconds: Times,
+    /// Commits that failed.
+    pub failures: Counter,
+}
+
 /// Pages in which something is to be said, and messages on their way to one.
 #[derive(Debug, Default)]
 pub struct PageMeter {

@@ -16,6 +16,7 @@ use crate::metrics::meters::ListenerMeter;
 use crate::metrics::meters::PageMeter;
 use crate::metrics::meters::ReloadMeter;
 use crate::metrics::meters::SpoolMeter;
+use crate::metrics::meters::StoreMeter;
 use crate::metrics::word::Reloaded;
 
 /// How many forms, hooks and backends have labels of their own.
@@ -60,6 +61,8 @@ pub struct Metrics {
     pub listener: ListenerMeter,
     /// Bodies on disk.
     pub spool: Arc<SpoolMeter>,
+    /// What is kept.
+    pub store: Arc<StoreMeter>,
     /// Pages in which something is said.
     pub pages: Arc<PageMeter>,
     /// What is read again while serving.
@@ -82,6 +85,7 @@ impl Default for Metrics {
             backends: Shelf::new(MOST),
             listener: ListenerMeter::default(),
             spool: Arc::default(),
+            store: Arc::default(),
             pages: Arc::default(),
             reloads: Default::default(),
             draining: Flag::default(),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::meters::StoreMeter;
 use crate::store::engine::Engine;
 use crate::store::engine::StoreError;
 use crate::store::settings::Place;
@@ -46,13 +47,14 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be opened, is another process's, or belongs to a newer version.
-    pub async fn begin(settings: &Settings) -> Result<Self, StoreError> {
+    pub async fn begin(settings: &Settings, meter: Arc<StoreMeter>) -> Result<Self, StoreError> {
         let engine = Arc::new(match &settings.place {
             Place::Sqlite(path) => sqlite::open(path, Role::Gateway).await?,
             Place::Postgres(server) => postgres::open(server, Role::Gateway).await?,
         });
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let (writer, recorder, work) = writer::channel(Arc::clone(&engine), settings, stop.clone());
+        let (writer, recorder, work) =
+            writer::channel(Arc::clone(&engine), settings, meter, stop.clone());
         tasks.spawn(work.run());
         let clearing = retention::run(Arc::clone(&engine), settings.clone(), stop.clone());
         tasks.spawn(clearing);

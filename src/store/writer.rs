@@ -3,9 +3,6 @@
 //! both are counted.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -13,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::meters::StoreMeter;
 use crate::model::job::Job;
 use crate::model::timeline::Timeline;
 use crate::store::engine::Arg;
@@ -74,6 +72,12 @@ impl Rows {
         self.after.extend(other.after);
     }
 
+    /// How many there are to insert.
+    fn len(&self) -> u64 {
+        let many: usize = self.inserts.iter().map(|(_, rows)| rows.len()).sum();
+        u64::try_from(many).unwrap_or(u64::MAX)
+    }
+
     /// Writes them in one transaction.
     ///
     /// # Errors
@@ -120,27 +124,12 @@ impl Writer {
     }
 }
 
-/// What was dropped or lost so far, and what waits.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Records that could not be queued, or not be written.
-    pub records_lost: AtomicU64,
-    /// Bodies left out of jobs because too much waited.
-    pub bodies_dropped: AtomicU64,
-    /// Jobs and timelines written.
-    pub written: AtomicU64,
-    /// Commits.
-    pub commits: AtomicU64,
-    /// Bytes of bodies that wait.
-    pub waiting_bytes: AtomicUsize,
-}
-
 /// For what is recorded in the background. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Record>,
-    counts: Arc<Counts>,
-    most_bytes: usize,
+    meter: Arc<StoreMeter>,
+    most_bytes: i64,
     keeps_bodies: bool,
 }
 
@@ -151,30 +140,31 @@ impl Recorder {
         self.keeps_bodies
     }
 
-    /// What became of records.
+    /// What becomes of records.
     #[must_use]
-    pub const fn counts(&self) -> &Arc<Counts> {
-        &self.counts
+    pub const fn meter(&self) -> &Arc<StoreMeter> {
+        &self.meter
     }
 
     /// Records a call.
     pub fn job(&self, mut job: Box<Job>) {
         let Ok(place) = self.queue.try_reserve() else {
-            self.counts.records_lost.fetch_add(1, Relaxed);
+            self.meter.lost.inc();
             return;
         };
         if let Some(details) = &mut job.details {
             if !self.keeps_bodies {
                 details.drop_contents();
             }
-            let bytes = details.len();
-            let waiting = self.counts.waiting_bytes.fetch_add(bytes, Relaxed);
+            let bytes = measured(details.len());
+            let waiting = self.meter.waiting_bytes.get();
             // Jobs are worth more than their bodies.
             let crowded = self.queue.capacity() < self.queue.max_capacity() / 2;
             if crowded || waiting.saturating_add(bytes) > self.most_bytes {
-                self.counts.waiting_bytes.fetch_sub(bytes, Relaxed);
-                self.counts.bodies_dropped.fetch_add(1, Relaxed);
+                self.meter.bodies_dropped.inc();
                 details.drop_bodies();
+            } else {
+                self.meter.waiting_bytes.add(bytes);
             }
         }
         place.send(Record::Job(job));
@@ -183,7 +173,7 @@ impl Recorder {
     /// Records what happened to a request.
     pub fn timeline(&self, timeline: Box<Timeline>) {
         if self.queue.try_send(Record::Timeline(timeline)).is_err() {
-            self.counts.records_lost.fetch_add(1, Relaxed);
+            self.meter.lost.inc();
         }
     }
 }
@@ -194,7 +184,7 @@ pub struct Work {
     engine: Arc<Engine>,
     waiting: mpsc::Receiver<Waiting>,
     records: mpsc::Receiver<Record>,
-    counts: Arc<Counts>,
+    meter: Arc<StoreMeter>,
     stop: CancellationToken,
     said: Option<Instant>,
 }
@@ -210,27 +200,32 @@ impl std::fmt::Debug for Waiting {
 pub fn channel(
     engine: Arc<Engine>,
     settings: &Settings,
+    meter: Arc<StoreMeter>,
     stop: CancellationToken,
 ) -> (Writer, Recorder, Work) {
     let (queue, waiting) = mpsc::channel(FULL * 16);
     let writer = Writer { queue };
     let (queue, records) = mpsc::channel(QUEUE);
-    let counts = Arc::<Counts>::default();
     let recorder = Recorder {
         queue,
-        counts: Arc::clone(&counts),
-        most_bytes: settings.queue,
+        meter: Arc::clone(&meter),
+        most_bytes: measured(settings.queue),
         keeps_bodies: !settings.keep_bodies.is_zero(),
     };
     let work = Work {
         engine,
         waiting,
         records,
-        counts,
+        meter,
         stop,
         said: None,
     };
     (writer, recorder, work)
+}
+
+/// A size as gauges count.
+fn measured(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// What goes into one commit.
@@ -336,25 +331,30 @@ impl Work {
         for record in records {
             if let Record::Job(job) = &record {
                 let bytes = job.details.as_ref().map_or(0, |details| details.len());
-                self.counts.waiting_bytes.fetch_sub(bytes, Relaxed);
+                self.meter.waiting_bytes.add(-measured(bytes));
             }
             jobs::rows(record, &mut rows);
         }
         match self.commit(rows).await {
-            Ok(()) => {
-                self.counts.written.fetch_add(many, Relaxed);
-            }
+            Ok(()) => self.meter.written.add(many),
             Err(error) => self.lost(many, &error),
         }
     }
 
     async fn commit(&self, rows: Rows) -> Result<(), StoreError> {
-        self.counts.commits.fetch_add(1, Relaxed);
-        rows.commit(&self.engine).await
+        let (began, many) = (Instant::now(), rows.len());
+        let done = rows.commit(&self.engine).await;
+        self.meter.seconds.observe(began.elapsed());
+        match &done {
+            Ok(()) => self.meter.rows.add(many),
+            Err(_) => self.meter.failures.inc(),
+        }
+        done
     }
 
     fn lost(&mut self, many: u64, error: &StoreError) {
-        let lost = self.counts.records_lost.fetch_add(many, Relaxed) + many;
+        self.meter.lost.add(many);
+        let lost = self.meter.lost.get();
         let now = Instant::now();
         if self.said.is_none_or(|said| now >= said + SAID_EVERY) {
             self.said = Some(now);

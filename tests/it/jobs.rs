@@ -107,6 +107,9 @@ async fn every_call_of_a_submission_is_kept_to_the_byte_and_in_order() {
         let mut app = app(&scene).await;
         submit(&app).await;
         app.end_store().await;
+        let numbers = app.numbers().await;
+        let written = "formgate_store_records_total{result=\"written\"}";
+        assert_eq!(numbers.count(written), 5, "four calls and a timeline");
         let engine = store::open(&scene.settings).await.expect("a store");
         let kept = all(&engine).await;
         let words = |name: &str| -> Vec<String> {

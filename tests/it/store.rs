@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use formgate::store::check;
 use formgate::store::engine::Arg;
 use formgate::store::engine::Engine;
 use formgate::store::engine::Statement;
+use formgate::store::engine::StoreError;
 use formgate::store::engine::Table;
 use formgate::store::erase;
 use formgate::store::jobs;
@@ -78,9 +78,14 @@ fn job(form: &str, outcome: Outcome, person: &str) -> Job {
     }
 }
 
+/// A gateway's store.
+async fn begin(scene: &Scene) -> Result<Store, StoreError> {
+    Store::begin(&scene.settings, Arc::default()).await
+}
+
 /// Writes jobs as a gateway does, and opens the store beside it.
 async fn written(scene: &Scene, jobs: Vec<Job>) -> Engine {
-    let store = Store::begin(&scene.settings).await.expect(scene.name);
+    let store = begin(scene).await.expect(scene.name);
     for job in jobs {
         store.recorder.job(Box::new(job));
     }
@@ -215,7 +220,7 @@ async fn what_exactly_was_sent_is_kept_to_the_byte() {
 #[tokio::test]
 async fn a_timeline_is_kept_in_order() {
     on_each(async |scene| {
-        let store = Store::begin(&scene.settings).await.expect(scene.name);
+        let store = begin(&scene).await.expect(scene.name);
         let step = |kind, at| Step {
             kind,
             at: Duration::from_micros(at),
@@ -324,7 +329,7 @@ fn rows(id: &str, person: Arg) -> Rows {
 #[tokio::test]
 async fn many_requests_share_few_commits_and_each_is_told_when_it_is_written() {
     on_each(async |scene| {
-        let store = Arc::new(Store::begin(&scene.settings).await.expect(scene.name));
+        let store = Arc::new(begin(&scene).await.expect(scene.name));
         let tasks = (0..200).map(|number| {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
@@ -342,7 +347,7 @@ async fn many_requests_share_few_commits_and_each_is_told_when_it_is_written() {
         for task in tasks.collect::<Vec<_>>() {
             within("a write", task).await.expect("no panic");
         }
-        let commits = store.recorder.counts().commits.load(Relaxed);
+        let commits = store.recorder.meter().seconds.read().count;
         assert!(
             (4..=100).contains(&commits),
             "{}: {commits} commits",
@@ -357,7 +362,7 @@ async fn many_requests_share_few_commits_and_each_is_told_when_it_is_written() {
 #[tokio::test]
 async fn a_write_that_is_refused_is_reported_and_the_next_one_works() {
     on_each(async |scene| {
-        let store = Store::begin(&scene.settings).await.expect(scene.name);
+        let store = begin(&scene).await.expect(scene.name);
         let refused = store.writer.write(rows("a", Arg::Text(None))).await;
         assert!(refused.is_err(), "{}", scene.name);
         assert_eq!(count(&store.engine, "erasures").await, 0);
@@ -379,25 +384,25 @@ async fn a_write_that_is_refused_is_reported_and_the_next_one_works() {
 async fn whoever_records_never_waits_and_bodies_go_first() {
     let mut scene = sqlite();
     let place = scene.settings.place.clone();
-    let engine = Store::begin(&scene.settings).await.expect("a store");
+    let engine = begin(&scene).await.expect("a store");
     within("the end", engine.end()).await;
     scene.settings.queue = 50;
     let engine = Arc::new(store::open(&scene.settings).await.expect("a store"));
     // Nobody empties the queue.
-    let (_writer, recorder, work) =
-        writer::channel(engine, &scene.settings, CancellationToken::new());
+    let (_writer, recorder, work) = writer::channel(
+        engine,
+        &scene.settings,
+        Arc::default(),
+        CancellationToken::new(),
+    );
     for _ in 0..10_000 {
         recorder.job(Box::new(job("contact", Outcome::Continued, "ana")));
     }
-    let counts = recorder.counts();
-    let lost = counts.records_lost.load(Relaxed);
+    let meter = recorder.meter();
+    let lost = meter.lost.get();
     assert_eq!(lost, 10_000 - 8192, "only what has no place is lost");
-    assert_eq!(
-        counts.bodies_dropped.load(Relaxed),
-        8192 - 2,
-        "room for two bodies"
-    );
-    assert!(counts.waiting_bytes.load(Relaxed) <= 50);
+    assert_eq!(meter.bodies_dropped.get(), 8192 - 2, "room for two bodies");
+    assert!(meter.waiting_bytes.get() <= 50);
     drop(work);
     assert!(matches!(place, Place::Sqlite(_)));
 }
@@ -405,8 +410,8 @@ async fn whoever_records_never_waits_and_bodies_go_first() {
 #[tokio::test]
 async fn a_second_gateway_on_one_file_is_refused_by_name() {
     let scene = sqlite();
-    let first = Store::begin(&scene.settings).await.expect("the first");
-    let why = Store::begin(&scene.settings).await.expect_err("the second");
+    let first = begin(&scene).await.expect("the first");
+    let why = begin(&scene).await.expect_err("the second");
     let why = why.to_string();
     let pid = std::process::id().to_string();
     assert!(why.contains(&pid) && why.contains("end it"), "{why}");
@@ -414,7 +419,7 @@ async fn a_second_gateway_on_one_file_is_refused_by_name() {
     let command = store::open(&scene.settings).await.expect("a command");
     command.close().await;
     within("the end", first.end()).await;
-    let again = Store::begin(&scene.settings).await.expect("free again");
+    let again = begin(&scene).await.expect("free again");
     within("the end", again.end()).await;
 }
 
@@ -423,7 +428,7 @@ async fn several_gateways_share_a_server_and_start_at_once() {
     let Some(scene) = crate::support::stores::postgres() else {
         return;
     };
-    let begin = || Store::begin(&scene.settings);
+    let begin = || begin(&scene);
     let (a, b, c) = tokio::join!(begin(), begin(), begin());
     for store in [a, b, c] {
         within("the end", store.expect("a store").end()).await;
@@ -440,7 +445,7 @@ async fn tables_of_a_newer_version_are_refused() {
         engine.execute(newer).await.expect("written");
         engine.close().await;
         for why in [
-            Store::begin(&scene.settings).await.expect_err("newer").to_string(),
+            begin(&scene).await.expect_err("newer").to_string(),
             store::open(&scene.settings).await.expect_err("newer").to_string(),
         ] {
             assert!(why.contains("999"), "{why}");
@@ -466,7 +471,7 @@ async fn a_command_makes_no_store() {
 #[tokio::test]
 async fn a_store_is_checked_made_smaller_and_copied_while_it_is_written() {
     on_each(async |scene| {
-        let store = Store::begin(&scene.settings).await.expect(scene.name);
+        let store = begin(&scene).await.expect(scene.name);
         store
             .recorder
             .job(Box::new(job("contact", Outcome::Continued, "ana")));

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use formgate::store;
 use formgate::store::Store;
@@ -84,7 +85,9 @@ async fn what_earlier_versions_wrote_is_still_there() {
     for (version, rows) in versions() {
         on_each(async |scene| {
             make(&scene, version, &rows).await;
-            let gateway = Store::begin(&scene.settings).await.expect("up to date");
+            let gateway = Store::begin(&scene.settings, Arc::default())
+                .await
+                .expect("up to date");
             let engine = store::open(&scene.settings).await.expect("a store");
             let id = "01a2146d-ce36-75e7-87c4-81f60971caa7";
             let job = jobs::find(&engine, id).await.expect("rows").expect("there");

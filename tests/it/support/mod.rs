@@ -162,15 +162,19 @@ impl Site {
         self.config.backend = Origin::parse(&backend.url()).expect("a URL");
         self.config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = self.config.settings().expect("a good configuration");
+        let metrics = Metrics::new();
         let store = match &self.config.store {
-            Some(store) => Some(Store::begin(store).await.expect("a store")),
+            Some(store) => {
+                let begun = Store::begin(store, Arc::clone(&metrics.store)).await;
+                Some(begun.expect("a store"))
+            }
             None => None,
         };
         settings.recorder = store.as_ref().map(|store| store.recorder.clone());
         let key = self.config.proof_key().expect("a key");
         let verifier = self.jwt.as_ref().map(Verifier::new);
         let verifier = verifier.transpose().expect("a good key");
-        let gate = Gate::new(settings, key, verifier, loaded.book, Metrics::new());
+        let gate = Gate::new(settings, key, verifier, loaded.book, metrics);
         let limits = self.config.limits.clone();
         let listener = Listener::bind(self.config.listen, self.tls, limits).await;
         let listener = listener.expect("a free port");
