@@ -3,7 +3,7 @@
 //!
 //! Every target says in a few words what came of an input. Words that were not heard before are taken for new ground:
 //! the input joins those that are changed further. That is a poor man's coverage, but the parsers here say precisely
-//! what they dislike. `tests/fuzz/libfuzzer` runs the same targets under real coverage.
+//! what they dislike.
 
 use std::collections::HashSet;
 use std::fs;
