@@ -11,6 +11,7 @@ pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod numbers;
 pub(crate) mod peer;
+pub(crate) mod relay;
 pub(crate) mod stores;
 
 use std::net::SocketAddr;

@@ -182,6 +182,7 @@ impl Peer {
                     conversation.await;
                     state.open.send_modify(|open| *open -= 1);
                 });
+                while open.try_join_next().is_some() {}
             }
         });
         Self {
