@@ -33,6 +33,7 @@ use crate::account::leg::Kind;
 use crate::account::leg::Leg;
 use crate::account::spans::Root;
 use crate::account::spans::Traces;
+use crate::metrics::word::Ended;
 use crate::model::event::Event;
 use crate::wire::arrival::Peer;
 
@@ -230,6 +231,8 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let notes = self.notes.get_mut();
         let notes = std::mem::take(notes.unwrap_or_else(PoisonError::into_inner));
+        // The answer is made where the panic is caught, beyond this.
+        let panicked = notes.outcome.is_none() && std::thread::panicking();
         let counted = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let waited = |count: &AtomicU64| Duration::from_micros(counted(count));
         let entry = Entry {
@@ -238,7 +241,7 @@ impl Drop for Kept {
             path: std::mem::take(&mut self.path),
             version: self.version,
             tls: self.tls,
-            status: notes.status,
+            status: notes.status.or(panicked.then_some(500)),
             received: counted(&self.received),
             sent: counted(&self.sent),
             total: self.began.elapsed(),
@@ -246,7 +249,7 @@ impl Drop for Kept {
             hooks: waited(&self.hooks),
             form: notes.form,
             event: notes.event,
-            outcome: notes.outcome,
+            outcome: notes.outcome.or(panicked.then_some(Ended::Panicked.word())),
             request_id: notes.request_id,
             trace_id: self.root.as_ref().map(Root::trace_id),
             address: notes.address,

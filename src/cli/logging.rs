@@ -1,6 +1,8 @@
 //! How logs are written: text for people, or JSON lines. Owns the subscriber; what is logged is decided where it
 //! happens.
 
+use std::backtrace::Backtrace;
+use std::backtrace::BacktraceStatus;
 use std::fmt;
 use std::io::IsTerminal;
 
@@ -53,6 +55,22 @@ pub fn begin(config: &Config) -> Result<(), String> {
             .try_init(),
     };
     begun.map_err(|error| format!("logging could not begin: {error}"))
+}
+
+/// Logs the place of every panic, wherever it happens, instead of its words: these may hold what a person typed.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let thread = std::thread::current();
+        // Only where the environment asks for one (RUST_BACKTRACE).
+        let trace = Backtrace::capture();
+        let trace = (trace.status() == BacktraceStatus::Captured).then_some(trace);
+        tracing::error!(
+            target: "formgate::panic",
+            place, thread = thread.name(), backtrace = trace.map(tracing::field::display),
+            "a fault of the gateway itself: it panicked",
+        );
+    }));
 }
 
 /// Whether the log may have colours: it goes to a terminal whose owner has not said no (no-color.org).

@@ -54,6 +54,7 @@ pub fn run(args: &Args, serve: &args::Serve) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     };
     logging::begin(&work.config).map_err(|why| anyhow!(why))?;
+    logging::log_panics();
     let runtime = runtime().context("the runtime could not start")?;
     let code = runtime.block_on(go(work, handed, args.json));
     // What was given up on must not hold the process.

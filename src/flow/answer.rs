@@ -379,6 +379,14 @@ impl Said {
         said
     }
 
+    /// The same where the work for the request panicked, which may have been at any moment.
+    #[must_use]
+    pub fn panicked() -> Self {
+        let mut said = Self::failed(None);
+        said.ended = Ended::Panicked;
+        said
+    }
+
     /// Whether there is anything worth saying beside a backend's answer.
     #[must_use]
     pub fn is_silent(&self) -> bool {

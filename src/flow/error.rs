@@ -48,6 +48,9 @@ pub enum FlowError {
     /// The backend has accepted, but its answer broke off.
     #[error("the backend: {0}")]
     Half(BackendError, Box<Left>),
+    /// The gateway's own fault: the work for the request panicked. What became of a submission is not known.
+    #[error("it panicked")]
+    Panicked,
 }
 
 /// A form as the person left it, so that nothing they typed is lost.
@@ -105,6 +108,7 @@ impl FlowError {
             }
             Self::Crowded(..) => Outcome::Unavailable.word(),
             Self::Pass(..) | Self::Forward(..) | Self::Half(..) => Outcome::BackendFailed.word(),
+            Self::Panicked => Outcome::Failed.word(),
         }
     }
 
@@ -161,6 +165,10 @@ impl FlowError {
                     }
                 });
                 left.behind(said)
+            }
+            Self::Panicked => {
+                tracing::error!(target: "formgate::flow", request_id, "a request panicked");
+                Said::panicked()
             }
             Self::Half(error, left) => {
                 tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");

@@ -64,7 +64,7 @@ pub(in crate::flow) async fn load(
         return Ok(Answer::Backend(response, said));
     }
     let gate = Arc::clone(gate);
-    carry::to_its_end(&gate.tasks.clone(), async move {
+    carry::to_its_end(gate.after(&visit.request_id), async move {
         open(&gate, visit, route).await
     })
     .await

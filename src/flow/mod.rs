@@ -30,6 +30,7 @@ pub mod trust;
 pub mod viewer;
 pub mod wants;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ use crate::backend::BackendError;
 use crate::codec::jwt::Verifier;
 use crate::codec::rejected::Rejected;
 use crate::flow::answer::Answer;
+use crate::flow::carry::After;
 use crate::flow::consult::Responders;
 use crate::flow::decode::Intake;
 use crate::flow::error::FlowError;
@@ -71,6 +73,8 @@ use crate::store::writer::Recorder;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::REQUEST_ID;
 use crate::wire::body::Outgoing;
+use crate::wire::caught::Panicked;
+use crate::wire::caught::caught;
 use crate::wire::proof::Key;
 use crate::wire::tempo::Tempo;
 
@@ -222,6 +226,9 @@ impl Gate {
             self.metrics.hit(limit);
         }
         let ended = asked.end(said.map(|said| said.ended));
+        if ended == Ended::Panicked {
+            self.metrics.gate.panics.inc();
+        }
         account.outcome(ended.word());
         let _leg = account.leg("respond", Kind::Own);
         respond(answer, wants)
@@ -267,8 +274,12 @@ impl Gate {
                 if let Some(came) = came {
                     self.metrics.pages.flash[came as usize].inc();
                 }
-                let about = (asked, account);
-                Box::pin(self.ask(snapshot, arrival, asks, viewer, about)).await
+                let request_id = request_id(&arrival);
+                account.request_id(&request_id);
+                let about = (request_id.clone(), asked, account);
+                let mut asking = Box::pin(self.ask(snapshot, arrival, asks, viewer, about));
+                let done = poll_fn(|cx| caught(|| asking.as_mut().poll(cx))).await;
+                done.unwrap_or_else(|Panicked| FlowError::Panicked.into_answer(&request_id))
             }
         }
     }
@@ -280,10 +291,8 @@ impl Gate {
         mut arrival: Box<Arrival>,
         meant: Meant,
         viewer: Viewer,
-        (asked, account): (&mut Asked<'_>, &Account),
+        (request_id, asked, account): (String, &mut Asked<'_>, &Account),
     ) -> Answer {
-        let request_id = request_id(&arrival);
-        account.request_id(&request_id);
         let viewer = Arc::new(viewer);
         if viewer.carried.is_some() {
             viewer::ask_for_whole(&mut arrival.head.headers);
@@ -380,6 +389,15 @@ impl Gate {
             Meant::Nobody(_) => false,
             Meant::Page(route) | Meant::Submission(route) => spared(route),
             Meant::Perhaps(open) => open.routes().all(spared),
+        }
+    }
+
+    /// What happens to a request's work whose person has gone.
+    fn after(&self, request_id: &str) -> After {
+        After {
+            tasks: self.tasks.clone(),
+            metrics: Arc::clone(&self.metrics),
+            request_id: request_id.to_owned(),
         }
     }
 

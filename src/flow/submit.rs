@@ -88,7 +88,7 @@ pub(in crate::flow) async fn submit(
     route: Route,
 ) -> Result<Answer, FlowError> {
     let gate = Arc::clone(gate);
-    carry::to_its_end(&gate.tasks.clone(), async move {
+    carry::to_its_end(gate.after(&visit.request_id), async move {
         visit.account.form(&route.id);
         let left = left(&visit, &route);
         let (submission, visitor) = read(&gate, visit, &left, route.is_get).await?;
@@ -114,7 +114,11 @@ pub(in crate::flow) async fn submit_perhaps(
         }
     };
     let gate = Arc::clone(gate);
-    carry::to_its_end(&gate.tasks.clone(), settle(gate, visit, open, first)).await
+    carry::to_its_end(
+        gate.after(&visit.request_id),
+        settle(gate, visit, open, first),
+    )
+    .await
 }
 
 async fn settle(

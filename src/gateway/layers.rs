@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::Service;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::catch_panic::ResponseForPanic;
 
 use crate::account::Account;
 use crate::account::Accounts;
@@ -27,6 +28,7 @@ use crate::flow::answer::Said;
 use crate::flow::wants::Wants;
 use crate::gateway::line::Line;
 use crate::gateway::line::Marked;
+use crate::metrics::register::Metrics;
 use crate::wire::arrival::Arrival;
 use crate::wire::arrival::Peer;
 use crate::wire::body::Outgoing;
@@ -81,7 +83,7 @@ pub fn service(
     });
     ServiceBuilder::new()
         // Outermost: a panic in one request is a 500 for that one, and for no other on the connection.
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(Panics(Arc::clone(gate.metrics()))))
         .service_fn(move |request: Request<Incoming>| {
             let wants = Wants::of(request.headers()); // form and language, settled once
             let is_head = request.method() == Method::HEAD;
@@ -186,20 +188,23 @@ fn close<B>(response: &mut Response<B>) {
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the layer hands the panic over by value"
-)]
-fn panicked(panic: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    tracing::error!(target: "formgate::gateway", panic = %text, "a request panicked");
-    let json = Said::failed(None).to_text(500);
-    let mut response = Response::new(Full::from(json));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let kind = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+/// What is done about a panic that nothing further in has caught: in a request that passes through, or in recognising
+/// whose it is. It has no id yet, and gets one now, so that whoever tells of it can be understood.
+#[derive(Debug, Clone)]
+struct Panics(Arc<Metrics>);
+
+impl ResponseForPanic for Panics {
+    type ResponseBody = Full<Bytes>;
+
+    fn response_for_panic(&mut self, _: Box<dyn Any + Send>) -> Response<Self::ResponseBody> {
+        self.0.gate.panics.inc();
+        let request_id = uuid::Uuid::now_v7().to_string();
+        tracing::error!(target: "formgate::gateway", request_id, "a request panicked");
+        let json = Said::panicked().about(&request_id).to_text(500);
+        let mut response = Response::new(Full::from(json));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
 }

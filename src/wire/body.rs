@@ -14,6 +14,8 @@ use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
 
+use crate::wire::caught::Panicked;
+use crate::wire::caught::caught;
 use crate::wire::paced::Broken;
 use crate::wire::paced::Paced;
 use crate::wire::peeked::Peeked;
@@ -146,7 +148,13 @@ impl Body for Outgoing {
             Self::Upload(upload) => Pin::new(upload).poll_frame(cx),
             Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
             Self::Peeked(answer) => Pin::new(answer).poll_frame(cx),
-            Self::Rewritten(page) => Pin::new(page).poll_frame(cx),
+            // What a fault in changing a page ends is its own answer, and no other on the connection.
+            Self::Rewritten(page) => caught(|| Pin::new(page).poll_frame(cx)).map(|next| {
+                next.unwrap_or_else(|Panicked| {
+                    *this = Self::Empty;
+                    Some(Err(Broken::Panicked))
+                })
+            }),
             Self::Watched(body, progress) => {
                 let next = Pin::new(&mut **body).poll_frame(cx);
                 progress.waiting.store(next.is_pending(), Ordering::Relaxed);

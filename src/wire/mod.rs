@@ -4,6 +4,7 @@
 
 pub mod arrival;
 pub mod body;
+pub mod caught;
 pub mod client_tls;
 pub mod clock;
 pub mod connect;

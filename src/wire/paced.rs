@@ -65,6 +65,9 @@ pub enum Broken {
     /// A page is not packed as its content encoding says, or that breaks off.
     #[error("it is not packed as its content encoding says, or breaks off")]
     Packing,
+    /// Changing a page panicked, by a fault of the gateway.
+    #[error("it could not be changed, by a fault of the gateway")]
+    Panicked,
 }
 
 impl From<hyper::Error> for Broken {

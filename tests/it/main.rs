@@ -33,6 +33,7 @@ mod opening;
 mod own_files;
 mod packed;
 mod pages;
+mod panics;
 mod recognising;
 mod reload;
 mod replies;

@@ -18,6 +18,8 @@ use tracing_subscriber::layer::SubscriberExt;
 /// Everything that was logged on this test's thread – a test's gateway runs on it – since it began.
 pub(crate) struct Log {
     entries: Arc<Mutex<Vec<Entry>>>,
+    /// The target whose next event makes whoever logs it panic.
+    trap: Arc<Mutex<Option<&'static str>>>,
     _guard: DefaultGuard,
 }
 
@@ -36,13 +38,21 @@ impl Log {
     /// Begins to record.
     pub(crate) fn begin() -> Self {
         let entries = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Recorder(Arc::clone(&entries));
+        let trap = Arc::default();
+        let recorder = Recorder(Arc::clone(&entries), Arc::clone(&trap));
         let subscriber = tracing_subscriber::registry().with(recorder);
         let guard = tracing::subscriber::set_default(subscriber);
         Self {
             entries,
+            trap,
             _guard: guard,
         }
+    }
+
+    /// Makes whoever next logs something for this target panic in the middle of it: a subscriber is the one thing that
+    /// the gateway calls and a test can bring along.
+    pub(crate) fn panic_at(&self, target: &'static str) {
+        *self.trap.lock().expect("no panic") = Some(target);
     }
 
     /// Everything of the gateway so far.
@@ -70,7 +80,7 @@ impl Log {
     }
 }
 
-struct Recorder(Arc<Mutex<Vec<Entry>>>);
+struct Recorder(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Option<&'static str>>>);
 
 impl<S: Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -80,6 +90,16 @@ impl<S: Subscriber> Layer<S> for Recorder {
         }
         let mut fields = Fields(Map::new());
         event.record(&mut fields);
+        let trapped = self
+            .1
+            .lock()
+            .expect("no panic")
+            .take_if(|at| *at == meta.target());
+        assert!(
+            trapped.is_none(),
+            "planted words of a panic at {}",
+            meta.target()
+        );
         self.0.lock().expect("no panic").push(Entry {
             target: meta.target().to_owned(),
             level: meta.level().to_string(),
