@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use crate::account::writer::Target;
 use crate::account::writer::Writer;
+use crate::metrics::meters::TelemetryMeter;
 use crate::model::event::Event;
 
 /// How lines look.
@@ -86,14 +88,18 @@ impl Access {
     ///
     /// # Errors
     /// The file cannot be written, or there is no thread for it.
-    pub fn begin(settings: &Settings, output: Box<dyn io::Write + Send>) -> io::Result<Self> {
+    pub fn begin(
+        settings: &Settings,
+        output: Box<dyn io::Write + Send>,
+        meter: Arc<TelemetryMeter>,
+    ) -> io::Result<Self> {
         let target = match &settings.file {
             Some(path) => Target::file(path.clone())?,
             None => Target::Output(output),
         };
         Ok(Self {
             addresses: settings.addresses,
-            writer: Writer::begin(settings.format, target)?,
+            writer: Writer::begin(settings.format, target, meter)?,
         })
     }
 
@@ -116,10 +122,6 @@ impl Access {
 
     pub(in crate::account) async fn flush(&self) {
         self.writer.flush().await;
-    }
-
-    pub(in crate::account) fn lost(&self) -> u64 {
-        self.writer.lost()
     }
 }
 

@@ -6,8 +6,6 @@
 //! for certificates.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::meters::TelemetryMeter;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
 use crate::wire::body::Outgoing;
@@ -140,11 +139,11 @@ impl Collector {
     pub(in crate::account) async fn run(
         mut self,
         mut from: mpsc::Receiver<Message>,
-        lost: Arc<AtomicU64>,
+        meter: Arc<TelemetryMeter>,
     ) {
         while let Some(batch) = Batch::gather(&mut from).await {
             let gone = self.deliver(batch.spans).await;
-            lost.fetch_add(gone, Ordering::Relaxed);
+            meter.spans_lost.add(gone);
             for waiting in batch.waiting {
                 // Whoever waited may have given up.
                 let _ = waiting.send(());

@@ -123,14 +123,6 @@ impl Accounts {
             access.flush().await;
         }
     }
-
-    /// How many lines of the access log, and how many spans, were lost.
-    #[must_use]
-    pub fn lost(&self) -> (u64, u64) {
-        let lines = self.access.as_ref().map_or(0, Access::lost);
-        let spans = self.traces.as_ref().map_or(0, Traces::lost);
-        (lines, spans)
-    }
 }
 
 impl Account {

@@ -6,8 +6,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -46,6 +44,7 @@ use crate::account::access::protocol;
 use crate::account::collector::Collector;
 use crate::account::collector::Message;
 use crate::account::collector::QUEUE;
+use crate::metrics::meters::TelemetryMeter;
 use crate::model::trace::Trace;
 use crate::wire::arrival::TRACEPARENT;
 use crate::wire::arrival::TRACESTATE;
@@ -92,14 +91,14 @@ pub(in crate::account) struct Root {
 impl Traces {
     /// Begins to send spans to a collector, on the present runtime.
     #[must_use]
-    pub fn begin(sampling: &Sampling, collector: Collector) -> Self {
+    pub fn begin(sampling: &Sampling, collector: Collector, meter: &Arc<TelemetryMeter>) -> Self {
         let (to, from) = mpsc::channel(QUEUE);
         let queue = Queue {
             to,
-            lost: Arc::default(),
+            meter: Arc::clone(meter),
         };
         let hurry = collector.hurry();
-        tokio::spawn(collector.run(from, Arc::clone(&queue.lost)));
+        tokio::spawn(collector.run(from, Arc::clone(meter)));
         let sampler = Sampler::TraceIdRatioBased(sampling.share);
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::ParentBased(Box::new(sampler)))
@@ -162,12 +161,6 @@ impl Traces {
             // Where nobody answers any more, there is nothing left to wait for.
             let _ = flushed.await;
         }
-    }
-
-    /// How many spans were lost.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.queue.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -296,7 +289,7 @@ pub(in crate::account) fn number(count: usize) -> i64 {
 #[derive(Debug, Clone)]
 struct Queue {
     to: mpsc::Sender<Message>,
-    lost: Arc<AtomicU64>,
+    meter: Arc<TelemetryMeter>,
 }
 
 impl SpanProcessor for Queue {
@@ -304,7 +297,7 @@ impl SpanProcessor for Queue {
 
     fn on_end(&self, span: SpanData) {
         if self.to.try_send(Message::Span(Box::new(span))).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.meter.spans_lost.inc();
         }
     }
 

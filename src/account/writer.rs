@@ -7,7 +7,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
@@ -18,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::account::access::Entry;
 use crate::account::access::Format;
+use crate::metrics::meters::TelemetryMeter;
 
 /// How many lines may wait.
 const QUEUE: usize = 8192;
@@ -40,9 +40,9 @@ pub(in crate::account) struct Writer {
 }
 
 /// What both sides know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    lost: AtomicU64,
+    meter: Arc<TelemetryMeter>,
     /// Whether the file is to be opened anew. Not a message, since those can be lost.
     reopen: AtomicBool,
 }
@@ -86,9 +86,16 @@ impl Target {
 }
 
 impl Writer {
-    pub(in crate::account) fn begin(format: Format, target: Target) -> io::Result<Self> {
+    pub(in crate::account) fn begin(
+        format: Format,
+        target: Target,
+        meter: Arc<TelemetryMeter>,
+    ) -> io::Result<Self> {
         let (to, from) = mpsc::sync_channel(QUEUE);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            meter,
+            reopen: AtomicBool::new(false),
+        });
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name("access-log".to_owned());
         thread.spawn(move || run(&from, format, target, &theirs))?;
@@ -98,7 +105,7 @@ impl Writer {
     /// Hands over a line; it is lost if too many wait.
     pub(in crate::account) fn write(&self, entry: Entry) {
         if self.to.try_send(Message::Line(Box::new(entry))).is_err() {
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared.meter.lines_lost.inc();
         }
     }
 
@@ -123,10 +130,6 @@ impl Writer {
         }
         // Where the thread is gone, nothing more is written.
         let _ = written.await;
-    }
-
-    pub(in crate::account) fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -165,7 +168,7 @@ fn run(from: &Receiver<Message>, format: Format, mut target: Target, shared: &Sh
             }
             Ok(()) => {}
             Err(error) => {
-                shared.lost.fetch_add(count, Ordering::Relaxed);
+                shared.meter.lines_lost.add(count);
                 if !failing {
                     tracing::error!(target: "formgate::telemetry", %error, "the access log cannot be written");
                 }

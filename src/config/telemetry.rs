@@ -21,6 +21,7 @@ use crate::account::spans::Sampling;
 use crate::account::spans::Traces;
 use crate::config::Config;
 use crate::config::LogFormat;
+use crate::metrics::meters::TelemetryMeter;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
 use crate::source::measure::show_duration;
@@ -229,16 +230,18 @@ impl Telemetry {
 const COLLECTOR_CONNECT: Duration = Duration::from_secs(2);
 
 impl Config {
-    /// Whoever is told of each request, on the present runtime; `output` takes the access log where it has no file.
+    /// Whoever is told of each request, on the present runtime; `output` takes the access log where it has no file, and
+    /// `meter` counts what is lost.
     ///
     /// # Errors
     /// A file that cannot be written, or a collector that cannot be spoken to in this way.
     pub fn accounts(
         &self,
         output: Box<dyn io::Write + Send>,
+        meter: &Arc<TelemetryMeter>,
     ) -> Result<Option<Arc<Accounts>>, String> {
         let access = self.telemetry.access().map(|settings| {
-            Access::begin(&settings, output).map_err(|error| {
+            Access::begin(&settings, output, Arc::clone(meter)).map_err(|error| {
                 let file = settings.file.unwrap_or_default();
                 format!("cannot write the access log `{}`: {error}", file.display())
             })
@@ -248,7 +251,7 @@ impl Config {
             let tls = tls.map_err(|(key, why)| format!("`{key}`: {why}"))?;
             let connector = Connector::open(tls, COLLECTOR_CONNECT);
             let collector = Collector::new(&settings, connector);
-            collector.map(|collector| Traces::begin(&self.telemetry.sampling, collector))
+            collector.map(|collector| Traces::begin(&self.telemetry.sampling, collector, meter))
         });
         Ok(Accounts::of(access.transpose()?, traces.transpose()?))
     }

@@ -146,6 +146,16 @@ fn requests(metrics: &Metrics, out: &mut Out<'_>) -> fmt::Result {
             .map(|(limit, count)| ([("limit", limit)], count)),
     )?;
     out.counter(
+        "formgate_access_log_lost",
+        "Lines of the access log that were lost",
+        &metrics.telemetry.lines_lost,
+    )?;
+    out.counter(
+        "formgate_spans_lost",
+        "Spans that were lost on their way to the collector, or that it did not want",
+        &metrics.telemetry.spans_lost,
+    )?;
+    out.counter(
         "formgate_panics",
         "Requests that panicked",
         &metrics.gate.panics,

@@ -228,6 +228,15 @@ pub struct StoreMeter {
     pub failures: Counter,
 }
 
+/// What operators are told of requests.
+#[derive(Debug, Default)]
+pub struct TelemetryMeter {
+    /// Lines of the access log that were lost.
+    pub lines_lost: Counter,
+    /// Spans that were lost, or that the collector did not want.
+    pub spans_lost: Counter,
+}
+
 /// Pages in which something is to be said, and messages on their way to one.
 #[derive(Debug, Default)]
 pub struct PageMeter {

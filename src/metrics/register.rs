@@ -17,6 +17,7 @@ use crate::metrics::meters::PageMeter;
 use crate::metrics::meters::ReloadMeter;
 use crate::metrics::meters::SpoolMeter;
 use crate::metrics::meters::StoreMeter;
+use crate::metrics::meters::TelemetryMeter;
 use crate::metrics::word::Reloaded;
 
 /// How many forms, hooks and backends have labels of their own.
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub store: Arc<StoreMeter>,
     /// Pages in which something is said.
     pub pages: Arc<PageMeter>,
+    /// What operators are told of requests.
+    pub telemetry: Arc<TelemetryMeter>,
     /// What is read again while serving.
     pub reloads: [ReloadMeter; Reloaded::WORDS.len()],
     /// Whether no more is taken than what is under way, or soon will not be.
@@ -87,6 +90,7 @@ impl Default for Metrics {
             spool: Arc::default(),
             store: Arc::default(),
             pages: Arc::default(),
+            telemetry: Arc::default(),
             reloads: Default::default(),
             draining: Flag::default(),
             limits: Default::default(),

@@ -180,7 +180,9 @@ impl Site {
         let listener = Listener::bind(self.config.listen, self.tls, limits).await;
         let listener = listener.expect("a free port");
         let lines = Lines::default();
-        let accounts = self.config.accounts(Box::new(lines.clone()));
+        let accounts = self
+            .config
+            .accounts(Box::new(lines.clone()), &gate.metrics().telemetry);
         let accounts = accounts.expect("good telemetry");
         let listener = listener.telling(accounts.clone());
         let address = listener.address().expect("an address");
