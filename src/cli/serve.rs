@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::account::Accounts;
@@ -149,32 +150,48 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
         }
     }
     stop.now();
-    let end = Instant::now() + config.limits.drain;
     out::error("formgate: finishing what is under way; a second signal ends at once");
-    let all = tokio::select! {
-        done = serving => done.context("the listener failed")?,
-        () = signals.end() => {
-            out::error("formgate: ended at once");
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    if let Some(accounts) = accounts {
-        // Whoever is told of requests may take as long as requests themselves may, together with them.
-        let told = tokio::time::timeout_at(end, accounts.end()).await;
-        if told.is_err() {
-            tracing::warn!(target: "formgate::telemetry", "not everything was told within limits.drain");
-        }
+    let end = Instant::now() + config.limits.drain;
+    tokio::select! {
+        done = finish(serving, accounts, store, end) => done?,
+        () = signals.end() => out::error("formgate: ended at once"),
     }
-    if let Some(store) = store {
-        tokio::select! {
-            () = store.end() => {}
-            () = signals.end() => out::error("formgate: ended at once"),
-        }
-    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets what is under way finish, by `end`; then those who are told of it hear the rest.
+async fn finish(
+    serving: JoinHandle<bool>,
+    accounts: Option<Arc<Accounts>>,
+    store: Option<Store>,
+    end: Instant,
+) -> anyhow::Result<()> {
+    let all = serving.await.context("the listener failed")?;
     if !all {
         tracing::warn!(target: "formgate::gateway", "not everything was finished within limits.drain");
     }
-    Ok(ExitCode::SUCCESS)
+    // Each of them may be held up by somebody else, and neither may hold up the other.
+    let accounts = async {
+        if let Some(accounts) = &accounts {
+            accounts.end().await;
+        }
+    };
+    let store = async {
+        if let Some(store) = store {
+            store.end().await;
+        }
+    };
+    let told = async { tokio::join!(accounts, store) };
+    if tokio::time::timeout_at(end + LAST_WORDS, told)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            target: "formgate::telemetry",
+            "not everything was told to the collector, the access log or the store in time"
+        );
+    }
+    Ok(())
 }
 
 /// The signals that the process listens to.

@@ -185,8 +185,7 @@ impl Condition {
     }
 
     /// Whether the condition may hold for `call`: for one of the values of each field that was sent more than once,
-    /// or for their list. Of the fields named in `lists` only the list counts. There is `room` for so much text that
-    /// patterns are put to.
+    /// or for their list. Of the fields named in `lists` only the list counts. Each pattern has `room` for so much text.
     ///
     /// # Errors
     /// [`TooMuch`] when the call is too large to tell.
@@ -833,6 +832,8 @@ struct Evaluation<'a> {
     lists: &'a [String],
     nodes: usize,
     room: Room,
+    /// What is left of it for each pattern that has been asked.
+    rooms: Vec<(&'a Pattern, Room)>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -842,7 +843,20 @@ impl<'a> Evaluation<'a> {
             lists,
             nodes: 0,
             room: Room::new(MATCHED),
+            rooms: Vec::new(),
         }
+    }
+
+    fn is_match(&mut self, pattern: &'a Pattern, text: &str) -> Result<bool, TooLong> {
+        let known = self.rooms.iter();
+        let known = known
+            .enumerate()
+            .find(|(_, (one, _))| std::ptr::eq(*one, pattern));
+        let at = known.map_or(self.rooms.len(), |(at, _)| at);
+        if at == self.rooms.len() {
+            self.rooms.push((pattern, self.room));
+        }
+        pattern.is_match(text, &mut self.rooms[at].1)
     }
 
     const fn visit(&mut self) -> Result<(), TooMuch> {
@@ -904,7 +918,7 @@ impl<'a> Evaluation<'a> {
                 for subject in self.operand(subject, current)? {
                     self.spend_on(subject.as_deref())?;
                     let matches = match subject.as_deref() {
-                        Some(Value::String(text)) => pattern.is_match(text, &mut self.room)?,
+                        Some(Value::String(text)) => self.is_match(pattern, text)?,
                         _ => false,
                     };
                     if matches == wanted {
@@ -1443,12 +1457,16 @@ mod tests {
                 "{expression}"
             );
         }
-        // Patterns have a bound of their own, over all values that one condition asks about.
+        // Each pattern has a bound of its own, over all values that it is asked about.
         let texts = json!({"x": vec!["a".repeat(10_000); 7]});
         let condition = Condition::compile("search(@.x, 'b$')").expect("compiles");
         let room = |bytes| condition.holds(&texts, &[], Room::new(bytes));
         assert_eq!(room(70_000), Ok(false));
         assert_eq!(room(MATCHED), Err(TooMuch::Text(TooLong)));
+        let text = json!({"x": "a".repeat(40_000)});
+        let several = Condition::compile("search(@.x, 'b$') || search(@.x, 'c$')");
+        let several = several.expect("compiles");
+        assert_eq!(several.holds(&text, &[], Room::new(MATCHED)), Ok(false));
     }
 
     /// Whatever is asked of each of many elements about each of many others is counted, by every kind of selector.

@@ -53,6 +53,8 @@ fn ambiguous_escape(after: &[u8]) -> Option<&'static str> {
 
 /// So many readings are told apart; a path that has more was made to hide one.
 const MOST_READINGS: usize = 256;
+/// So long may they be together, in bytes, as each is looked at in every way.
+const MOST_BYTES: usize = 128 << 10;
 
 /// Every reading of a path that some backend, behind whatever stands before it, could route by, but for the canonical
 /// one: what decoding (carefully or generously), turning backslashes, resolving dots, dropping `;parameters`, empty
@@ -71,15 +73,17 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
         return Some(vec![path.to_owned()]);
     }
     let mut readings = vec![path.to_owned()];
+    let mut bytes = path.len();
     let mut at = 0;
     while let Some(reading) = readings.get(at).cloned() {
         for change in CHANGES {
             let changed = change(&reading);
             if !readings.contains(&changed) {
+                bytes += changed.len();
                 readings.push(changed);
             }
         }
-        if readings.len() > MOST_READINGS {
+        if readings.len() > MOST_READINGS || bytes > MOST_BYTES {
             return None;
         }
         at += 1;
@@ -412,6 +416,9 @@ mod tests {
         assert_eq!(readings("/forms/contact"), Some(Vec::new()));
         let hiding = format!("/contact%{}", "25".repeat(300));
         assert_eq!(readings(&hiding), None);
+        // Few, but each is as much work as it is long.
+        let long = format!("/{}%252fx", "%61".repeat(20_000));
+        assert_eq!(readings(&long), None);
     }
 
     #[test]

@@ -219,3 +219,29 @@ async fn whoever_was_let_in_is_answered_at_the_end() {
     }
     assert_truthful(&world, &seen, &[]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_it_although_a_collector_does_not_answer() {
+    let (world, collector) = (World::new().await, Peer::start().await);
+    collector.always(Script::custom(|_, mut wire| async move {
+        while wire.more().await {}
+    }));
+    let start = Start {
+        environment: vec![
+            ("FORMGATE_TELEMETRY_OTLP", collector.url()),
+            ("FORMGATE_TELEMETRY_OTLP_TIMEOUT", "600s".to_owned()),
+            ("FORMGATE_LIMITS_DRAIN", "600s".to_owned()),
+        ],
+        ..Start::default()
+    };
+    let mut program = start.go(&world.place).await;
+    let mut person = Wire::connect(program.address).await;
+    person.write(&people::submission("traced")).await;
+    assert_eq!(person.answer().await.status, 200);
+    drop(person);
+    program.signal("TERM");
+    collector.wait_for(1).await;
+    program.signal("TERM");
+    assert!(program.ended().await.success());
+    program.wait_for_log("ended at once").await;
+}
