@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
+use crate::metrics::instrument::Flag;
 use crate::rules::hook::Breaker as Settings;
 
 /// The state of one hook.
@@ -15,6 +16,8 @@ pub struct Breaker {
     settings: Settings,
     /// Shared with the same hook of books before and after: calls that began before a reload count.
     state: Arc<Mutex<State>>,
+    /// Whether it is left alone, for whoever only looks.
+    left_alone: Arc<Flag>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,16 +34,27 @@ impl Breaker {
         Self {
             settings,
             state: Arc::default(),
+            left_alone: Arc::default(),
         }
     }
 
-    /// The same state under new settings, after a reload.
+    /// The same state under new settings, after a reload; nothing of it where there is to be no breaker any more.
     #[must_use]
     pub fn carried_over(&self, settings: Settings) -> Self {
+        if settings.failures == 0 {
+            return Self::new(settings);
+        }
         Self {
             settings,
             state: Arc::clone(&self.state),
+            left_alone: Arc::clone(&self.left_alone),
         }
+    }
+
+    /// Whether the hook is left alone, as it is shown.
+    #[must_use]
+    pub const fn left_alone(&self) -> &Arc<Flag> {
+        &self.left_alone
     }
 
     /// Whether it is certain that no call may be made now.
@@ -66,6 +80,7 @@ impl Breaker {
         let mut state = self.lock();
         if !failed {
             *state = State::default();
+            self.left_alone.set(false);
             return false;
         }
         state.failures = state.failures.saturating_add(1);
@@ -73,7 +88,9 @@ impl Breaker {
         if limit > 0 && state.failures >= limit {
             state.next_try = Some(now + self.settings.retry_after);
         }
-        state.next_try.is_some()
+        let left_alone = state.next_try.is_some();
+        self.left_alone.set(left_alone);
+        left_alone
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -114,5 +131,17 @@ mod tests {
         });
         (0..100).for_each(|_| assert!(!never.note(true, start)));
         assert!(never.lets_through(start));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_breaker_nothing_is_left_alone_any_more() {
+        let settings = |failures| Settings {
+            failures,
+            retry_after: Duration::from_secs(10),
+        };
+        let (breaker, now) = (Breaker::new(settings(1)), Instant::now());
+        assert!(breaker.note(true, now) && breaker.left_alone().get());
+        let off = breaker.carried_over(settings(0));
+        assert!(off.lets_through(now) && !off.left_alone().get());
     }
 }

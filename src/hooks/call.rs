@@ -162,16 +162,31 @@ pub async fn call(target: &Target, ask: Ask<'_>) -> Called {
         first_byte: attempted.first_byte,
         total: began.elapsed(),
     };
-    let called = conclude(job, attempted, ask);
+    let mut called = conclude(job, attempted, ask);
     // A hook that ran out of the event's time or of what waiting had left, and not of its own, has not failed.
     let short = ask.deadline < began + timeout || !turn.waited.is_zero();
     let hurried = called.job.outcome == Outcome::TimedOut && short;
-    if !hurried {
+    if hurried {
+        let why = hurry(turn.waited, timeout);
+        called.job.faults.push(why);
+    } else {
         let failed = called.job.outcome.is_failure();
-        let left_alone = target.breaker.note(failed, Instant::now());
-        target.meter.left_alone.set(left_alone);
+        target.breaker.note(failed, Instant::now());
     }
     called
+}
+
+/// Why a hook had less than its own time.
+fn hurry(waited: Duration, timeout: Duration) -> Finding {
+    if waited.is_zero() {
+        let why = format!("the event's budget left it less than its `timeout` of {timeout:?}");
+        return Finding::new("budget", why);
+    }
+    let waited = waited.as_millis();
+    let why = format!(
+        "{waited} ms of its `timeout` of {timeout:?} went by while it waited for its turn (`at_once`)"
+    );
+    Finding::new("at_once", why)
 }
 
 /// Waits for a turn of a call that must be over at `end`; in vain where the hook is left alone.

@@ -141,6 +141,7 @@ impl Targets {
                 target.turns = known.turns.carried_over(rule.at_once);
                 target.shadows = Arc::clone(&known.shadows);
             }
+            target.meter.left_alone.follow(target.breaker.left_alone());
             targets.push(target);
         }
         Self { targets }

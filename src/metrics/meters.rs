@@ -2,6 +2,8 @@
 //! hold; what they are called when they are given out is [`crate::metrics::exposition`]'s.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
@@ -147,7 +149,25 @@ pub struct HookMeter {
     /// Calls that wait for their turn.
     pub waiting: Gauge,
     /// Whether it is left alone.
-    pub left_alone: Flag,
+    pub left_alone: LeftAlone,
+}
+
+/// Whether a hook is left alone, as its present breaker has it. Calls that are still under way for a breaker of before
+/// do not touch it.
+#[derive(Debug, Default)]
+pub struct LeftAlone(Mutex<Arc<Flag>>);
+
+impl LeftAlone {
+    /// Whose flag counts from now on.
+    pub fn follow(&self, breaker: &Arc<Flag>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(breaker);
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get()
+    }
 }
 
 impl HookMeter {

@@ -278,6 +278,34 @@ async fn shadow_calls_wait_for_their_turn_as_well() {
 }
 
 #[tokio::test]
+async fn time_that_was_waited_away_is_no_failure_of_the_hook() {
+    let rest = "timeout = \"1s\"\nbreaker = { failures = 1, retry_after = \"1h\" }";
+    let app = app(&one_at_a_time(rest)).await;
+    let (told, script) = one_by_one();
+    app.hooks.next(script);
+    app.hooks.always(Script::Hang);
+    let mut wires = under_way(&app, "/contact", 1).await;
+    let mut second = app.connect().await;
+    let form = app.post("/contact").form("name=Ana").bytes();
+    second.write(&form).await;
+    // Whoever asks something else now is answered after it has been read.
+    assert_eq!(app.get("/other").send().await.status, 200);
+    told.add_permits(1);
+    assert_eq!(wires.remove(0).answer().await.status, 200);
+    assert_eq!(second.answer().await.status, 503);
+    let job = &app.log.jobs()[1];
+    assert_eq!(job["outcome"], "timed_out");
+    let why = job["faults"].as_str().expect("a reason");
+    assert!(
+        why.contains("at_once: ") && why.contains("its turn"),
+        "{why}"
+    );
+    app.hooks.always(Script::answer(204, "", ""));
+    let answer = app.post("/contact").form("name=Ana").send().await;
+    assert_eq!(answer.status, 200, "the breaker has not counted it");
+}
+
+#[tokio::test]
 async fn the_place_of_a_call_that_failed_is_free_again() {
     let rest = "timeout = \"500ms\"\nbreaker = { failures = 1, retry_after = \"1m\" }";
     let app = app(&one_at_a_time(rest)).await;

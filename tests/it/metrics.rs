@@ -308,6 +308,46 @@ async fn hooks_are_counted_by_what_came_of_them() {
 }
 
 #[tokio::test]
+async fn a_hook_with_a_new_url_is_not_left_alone_any_more() {
+    let rules = format!(
+        "{CONTACT}on_failure = \"continue\"\nbreaker = {{ failures = 1, retry_after = \"60s\" }}\n"
+    );
+    let app = app(&rules).await;
+    app.hooks.next(Script::answer(500, "", "broken"));
+    app.post("/contact").form("name=Ana").send().await;
+    let open = "formgate_hook_breaker_open{file=\"contact\",hook=\"check\"}";
+    assert_eq!(app.numbers().await.count(open), 1);
+    app.reload(&rules.replace("required = true", "required = false"));
+    assert_eq!(app.numbers().await.count(open), 1, "it is the same hook");
+    // A call for the old URL is under way, and fails when the new one is in force.
+    app.reload(&rules.replace("HOOK/check", "HOOK/old"));
+    let (gate, script) = failing_when_told();
+    app.hooks.at("/old", script);
+    let under_way = tokio::spawn(app.post("/contact").form("name=Ana").send());
+    app.hooks.wait_for(2).await;
+    app.reload(&rules.replace("HOOK/check", "HOOK/new"));
+    assert_eq!(app.numbers().await.count(open), 0, "it is another");
+    gate.add_permits(1);
+    under_way.await.expect("no panic");
+    assert_eq!(app.numbers().await.count(open), 0, "the old one failed");
+}
+
+/// A script that fails when it is told to.
+fn failing_when_told() -> (Arc<Semaphore>, Script) {
+    let told = Arc::new(Semaphore::new(0));
+    let listening = Arc::clone(&told);
+    let script = Script::custom(move |_, mut wire| {
+        let told = Arc::clone(&listening);
+        async move {
+            told.acquire().await.expect("open").forget();
+            wire.write(b"HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        }
+    });
+    (told, script)
+}
+
+#[tokio::test]
 async fn calls_that_wait_for_their_turn_are_counted() {
     let app = app(&format!("{CONTACT}at_once = 1\n")).await;
     let (gate, script) = gated();
