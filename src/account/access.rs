@@ -216,13 +216,17 @@ fn is_plain(text: &str) -> bool {
 /// a line or steer a terminal somewhere.
 fn push_tame(lines: &mut String, json: &str) {
     for c in json.chars() {
-        let wild = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
-        if wild {
+        if c.is_control() || steers(c) {
             let _ = write!(lines, "\\u{:04x}", u32::from(c));
         } else {
             lines.push(c);
         }
     }
+}
+
+/// Whether a character that is no control character ends a line somewhere, or changes the direction of what is around it.
+const fn steers(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// To the microsecond, always as long.
@@ -290,12 +294,12 @@ mod tests {
 
     #[test]
     fn nothing_forges_a_line_or_steers_a_terminal() {
-        let hostile =
-            "/a\n2026 status=200 \u{1b}[2J\r\u{85}\u{2028}\u{9b}31m\u{202e}\u{7f}é\" outcome=x";
+        let hostile = "/a\n2026 status=200 \u{1b}[2J\r\u{85}\u{2028}\u{9b}31m\u{202e}\u{2067}\u{200f}\u{61c}\u{7f}é\" outcome=x";
         for format in [Format::Text, Format::Json] {
             let line = line(&entry(hostile, hostile), format);
             let line = line.strip_suffix('\n').expect("a line");
-            let wild = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+            let wild =
+                |c: char| c.is_control() || "\u{2028}\u{202e}\u{2067}\u{200f}\u{61c}".contains(c);
             assert!(!line.contains(wild), "{line:?}");
             assert!(line.contains('é'), "{line:?}");
         }

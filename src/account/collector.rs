@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::account::crowded::Crowded;
 use crate::metrics::meters::TelemetryMeter;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
@@ -140,10 +141,14 @@ impl Collector {
         mut self,
         mut from: mpsc::Receiver<Message>,
         meter: Arc<TelemetryMeter>,
+        crowded: Arc<Crowded>,
     ) {
         while let Some(batch) = Batch::gather(&mut from).await {
             let gone = self.deliver(batch.spans).await;
             meter.spans_lost.add(gone);
+            if from.is_empty() {
+                crowded.ends();
+            }
             for waiting in batch.waiting {
                 // Whoever waited may have given up.
                 let _ = waiting.send(());

@@ -24,9 +24,7 @@ use crate::model::trace::Trace;
 pub enum Kind {
     /// The gateway's own.
     Own,
-    /// The hooks' of one event.
-    Hooks,
-    /// One hook's, within that.
+    /// One hook's.
     Hook,
     /// The backend's.
     Backend,
@@ -101,6 +99,13 @@ impl Leg {
         Self::begin(kept, begun.context.as_ref(), name, kind)
     }
 
+    /// Begins to wait for hooks.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting<'_> {
+        let kept = self.0.as_ref().and_then(|begun| begun.kept.as_deref());
+        Waiting(kept.map(|kept| (kept, Instant::now())))
+    }
+
     /// The same for work that the request does not wait for: its account is told without it.
     #[must_use]
     pub fn apart(mut self) -> Self {
@@ -155,11 +160,23 @@ impl Leg {
     }
 }
 
+/// Waiting for hooks, several side by side among them; counted when it is dropped.
+#[derive(Debug)]
+pub struct Waiting<'l>(Option<(&'l Kept, Instant)>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some((kept, began)) = self.0.take() {
+            kept.waited_for_hooks(began.elapsed());
+        }
+    }
+}
+
 impl Drop for Leg {
     fn drop(&mut self) {
         if let Some(begun) = &mut self.0 {
-            if let Some(kept) = &begun.kept {
-                kept.waited(begun.kind, begun.began.elapsed());
+            if let Some(kept) = begun.kept.as_ref().filter(|_| begun.kind == Kind::Backend) {
+                kept.waited_for_backend(begun.began.elapsed());
             }
             if let Some(span) = &mut begun.span {
                 span.end();

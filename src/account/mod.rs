@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod collector;
+mod crowded;
 pub mod leg;
 pub mod spans;
 pub mod writer;
@@ -95,7 +96,7 @@ impl Accounts {
             began: Instant::now(),
             at: Timestamp::now(),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: shortened(request.uri().path()),
             version: request.version(),
             tls: peer.tls_version,
             received: Arc::default(),
@@ -123,6 +124,17 @@ impl Accounts {
             access.flush().await;
         }
     }
+}
+
+/// The most of a path that is kept, in bytes: many requests may wait to be told of.
+const PATH: usize = 2 << 10;
+
+fn shortened(path: &str) -> String {
+    if path.len() <= PATH {
+        return path.to_owned();
+    }
+    let cut = path.floor_char_boundary(PATH);
+    format!("{}…", &path[..cut])
 }
 
 impl Account {
@@ -207,16 +219,20 @@ impl Kept {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts time that was spent waiting for others.
-    fn waited(&self, kind: Kind, time: Duration) {
-        let slot = match kind {
-            Kind::Own | Kind::Hook => return,
-            Kind::Hooks => &self.hooks,
-            Kind::Backend => &self.backend,
-        };
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        slot.fetch_add(micros, Ordering::Relaxed);
+    /// Counts time for which hooks were waited for.
+    fn waited_for_hooks(&self, time: Duration) {
+        add(&self.hooks, time);
     }
+
+    /// Counts time for which the backend was waited for.
+    fn waited_for_backend(&self, time: Duration) {
+        add(&self.backend, time);
+    }
+}
+
+fn add(micros: &AtomicU64, time: Duration) {
+    let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    micros.fetch_add(time, Ordering::Relaxed);
 }
 
 impl Drop for Kept {
@@ -241,7 +257,7 @@ impl Drop for Kept {
             hooks: waited(&self.hooks),
             form: notes.form,
             event: notes.event,
-            outcome: notes.outcome.or(panicked.then_some(Ended::Panicked.word())),
+            outcome: notes.outcome.or_else(|| Some(Ended::unsaid().word())),
             request_id: notes.request_id,
             trace_id: self.root.as_ref().map(Root::trace_id),
             address: notes.address,

@@ -44,6 +44,7 @@ use crate::account::access::protocol;
 use crate::account::collector::Collector;
 use crate::account::collector::Message;
 use crate::account::collector::QUEUE;
+use crate::account::crowded::Crowded;
 use crate::metrics::meters::TelemetryMeter;
 use crate::model::trace::Trace;
 use crate::wire::arrival::TRACEPARENT;
@@ -96,9 +97,10 @@ impl Traces {
         let queue = Queue {
             to,
             meter: Arc::clone(meter),
+            crowded: Arc::new(Crowded::new("spans")),
         };
         let hurry = collector.hurry();
-        tokio::spawn(collector.run(from, Arc::clone(meter)));
+        tokio::spawn(collector.run(from, Arc::clone(meter), Arc::clone(&queue.crowded)));
         let sampler = Sampler::TraceIdRatioBased(sampling.share);
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::ParentBased(Box::new(sampler)))
@@ -290,6 +292,7 @@ pub(in crate::account) fn number(count: usize) -> i64 {
 struct Queue {
     to: mpsc::Sender<Message>,
     meter: Arc<TelemetryMeter>,
+    crowded: Arc<Crowded>,
 }
 
 impl SpanProcessor for Queue {
@@ -298,6 +301,7 @@ impl SpanProcessor for Queue {
     fn on_end(&self, span: SpanData) {
         if self.to.try_send(Message::Span(Box::new(span))).is_err() {
             self.meter.spans_lost.inc();
+            self.crowded.begins();
         }
     }
 

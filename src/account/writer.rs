@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::account::access::Entry;
 use crate::account::access::Format;
+use crate::account::crowded::Crowded;
 use crate::metrics::meters::TelemetryMeter;
 
 /// How many lines may wait.
@@ -43,6 +44,7 @@ pub(in crate::account) struct Writer {
 #[derive(Debug)]
 struct Shared {
     meter: Arc<TelemetryMeter>,
+    crowded: Crowded,
     /// Whether the file is to be opened anew. Not a message, since those can be lost.
     reopen: AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Writer {
         let (to, from) = mpsc::sync_channel(QUEUE);
         let shared = Arc::new(Shared {
             meter,
+            crowded: Crowded::new("lines of the access log"),
             reopen: AtomicBool::new(false),
         });
         let theirs = Arc::clone(&shared);
@@ -106,6 +109,7 @@ impl Writer {
     pub(in crate::account) fn write(&self, entry: Entry) {
         if self.to.try_send(Message::Line(Box::new(entry))).is_err() {
             self.shared.meter.lines_lost.inc();
+            self.shared.crowded.begins();
         }
     }
 
@@ -152,6 +156,10 @@ fn run(from: &Receiver<Message>, format: Format, mut target: Target, shared: &Sh
             next = (lines.len() < PIECE)
                 .then(|| from.try_recv().ok())
                 .flatten();
+        }
+        if lines.len() < PIECE {
+            // Nothing more waited.
+            shared.crowded.ends();
         }
         if shared.reopen.swap(false, Ordering::Acquire) {
             target.reopen();

@@ -27,7 +27,6 @@ use crate::flow::journal;
 use crate::flow::local;
 use crate::flow::person;
 use crate::flow::snapshot::Snapshot;
-use crate::flow::submission::Route;
 use crate::hooks::answer;
 use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
@@ -174,7 +173,10 @@ async fn ask_hooks(
     while let Some((group, after)) = next_group(rest) {
         rest = after;
         let due = undisturbed(doc.is_large(), || due(asked, doc, group, trail));
+        let is_waited_for = |hook: &&ChainHook| hook.hook.mode != Mode::Shadow;
+        let waiting = due.iter().any(is_waited_for).then(|| asked.leg.waiting());
         let given = ask_group(asked, doc, &due, responders, deadline).await;
+        drop(waiting);
         let mut given = due.iter().zip(given);
         while let Some((hook, one)) = given.next() {
             let told = (&mut *trail, responders);
@@ -496,15 +498,14 @@ async fn shadow(
     write_down(called.job, place, &owned.occasion, recorder.as_ref());
 }
 
-/// Begins the leg of asking about an event; where there are hooks, it is their time.
-pub(in crate::flow) fn asking(account: &Account, route: &Route, event: Event) -> Leg {
+/// Begins the leg of asking about an event.
+pub(in crate::flow) fn asking(account: &Account, event: Event) -> Leg {
     let name = match event {
         Event::Load => "consult form_load",
         Event::Preprocess => "consult form_preprocess",
         Event::Submit => "consult form_submit",
     };
-    let hooks = !route.form.hooks(event).is_empty();
-    account.leg(name, if hooks { Kind::Hooks } else { Kind::Own })
+    account.leg(name, Kind::Own)
 }
 
 /// What the account is told of a decision.

@@ -101,7 +101,7 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     let known = person::known(gate, &snapshot.trust, &request_id, address);
     let occasion = person::occasion(&route, &head, &doc, known);
     let trace = person::trace(&head.headers);
-    let mut leg = asking(&account, &route, Event::Load);
+    let mut leg = asking(&account, Event::Load);
     let asked = Asked {
         event: Event::Load,
         route: &route,

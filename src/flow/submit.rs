@@ -464,7 +464,7 @@ impl Carriage {
 
     async fn consult(&mut self, event: Event, doc: &mut Doc) -> Consulted {
         let (from, mut trail) = (Instant::now(), Trail::of(self.steps.take()));
-        let mut leg = asking(&self.account, &self.route, event);
+        let mut leg = asking(&self.account, event);
         let asked = Asked {
             event,
             route: &self.route,

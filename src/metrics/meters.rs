@@ -57,17 +57,8 @@ impl Submitted {
 impl Drop for Submitted {
     fn drop(&mut self) {
         self.meter.under_way.add(-1);
-        let ended = self.ended.unwrap_or_else(unsaid);
+        let ended = self.ended.unwrap_or_else(Ended::unsaid);
         self.meter.submissions[ended as usize].inc();
-    }
-}
-
-/// How something ended that did not come to say so.
-fn unsaid() -> Ended {
-    if std::thread::panicking() {
-        Ended::Panicked
-    } else {
-        Ended::Left
     }
 }
 
@@ -117,7 +108,7 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.gate.under_way.add(-1);
         let form = self.form.as_deref().unwrap_or(&self.gate.nobody);
-        let ended = self.ended.unwrap_or_else(unsaid);
+        let ended = self.ended.unwrap_or_else(Ended::unsaid);
         form.requests[ended as usize].inc();
     }
 }

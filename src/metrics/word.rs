@@ -61,6 +61,18 @@ words! {
     }
 }
 
+impl Ended {
+    /// How something ended that is dropped without having come to say so.
+    #[must_use]
+    pub fn unsaid() -> Self {
+        if std::thread::panicking() {
+            Self::Panicked
+        } else {
+            Self::Left
+        }
+    }
+}
+
 /// The ends that a submission can come to once it has arrived whole.
 pub const OF_SUBMISSIONS: [Ended; 12] = [
     Ended::Accepted,

@@ -2,15 +2,23 @@
 //! which a stranger could forge a line.
 
 use std::fs;
+use std::io;
 use std::sync::Arc;
+use std::sync::mpsc;
 
+use formgate::account::Accounts;
+use formgate::account::access::Access;
 use formgate::account::access::Addresses;
 use formgate::account::access::Format;
+use formgate::account::access::Settings;
+use formgate::metrics::meters::TelemetryMeter;
+use formgate::wire::arrival::Peer;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::support::App;
 use crate::support::Site;
+use crate::support::log::Log;
 use crate::support::peer::Script;
 use crate::support::site;
 use crate::support::within;
@@ -122,7 +130,9 @@ async fn no_path_forges_a_line() {
     let hostile = [
         "/a%0d%0a2026%20status=200".as_bytes().to_vec(),
         b"/\"status=200\"".to_vec(),
-        "/\u{85}\u{9b}31m\u{2028}\u{202e}x".as_bytes().to_vec(),
+        "/\u{85}\u{9b}31m\u{2028}\u{202e}\u{2066}\u{2069}\u{200e}\u{61c}x"
+            .as_bytes()
+            .to_vec(),
         b"/x\x1b[2J".to_vec(),
         b"/x\ttime=1".to_vec(),
     ];
@@ -141,7 +151,9 @@ async fn no_path_forges_a_line() {
             line.starts_with("time=") && line.contains(" method=GET path="),
             "{line:?}"
         );
-        let wild = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+        let wild = |c: char| {
+            c.is_control() || "\u{2028}\u{202e}\u{2066}\u{2069}\u{200e}\u{61c}".contains(c)
+        };
         assert!(!line.contains(wild), "{line:?}");
         assert_eq!(line.matches(" status=").count(), 1, "{line:?}");
     }
@@ -203,6 +215,42 @@ async fn whoever_has_gone_is_told_of_when_all_is_done() {
 }
 
 #[tokio::test]
+async fn whoever_goes_before_there_is_an_answer_has_left() {
+    let app = start(Format::Json).await;
+    app.backend.always(Script::Hang);
+    let mut wire = app.connect().await;
+    wire.write(b"GET /page HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    app.backend.wait_for(1).await;
+    drop(wire);
+    let line = app.lines.objects(1).await.remove(0);
+    assert_eq!(line["outcome"], "left", "{line}");
+    assert!(line.get("status").is_none(), "nobody was answered: {line}");
+}
+
+#[tokio::test]
+async fn only_waiting_for_hooks_is_their_time() {
+    let rules = format!("{RULES}[fields.name]\nrequired = true\n");
+    let site = site().rules("contact", &rules).configure(|config| {
+        config.telemetry.access_log = Some(Format::Json);
+    });
+    let app = site.start().await;
+    let answer = app.post("/contact").form("other=1").send().await;
+    assert_eq!((answer.status, app.hooks.count()), (422, 0));
+    let line = app.lines.objects(1).await.remove(0);
+    assert_eq!(line["outcome"], "stopped_by_rule");
+    assert!(line.get("hooks_ms").is_none(), "no hook was asked: {line}");
+}
+
+#[tokio::test]
+async fn a_long_path_is_cut() {
+    let app = start(Format::Json).await;
+    app.get(&format!("/{}", "é".repeat(5000))).send().await;
+    let line = app.lines.objects(1).await.remove(0);
+    let path = line["path"].as_str().expect("a path");
+    assert_eq!(path, format!("/{}…", "é".repeat(1023)), "2 KiB of it");
+}
+
+#[tokio::test]
 async fn a_file_that_was_moved_away_is_let_go() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, moved) = (
@@ -233,6 +281,47 @@ async fn a_file_that_was_moved_away_is_let_go() {
     let (old, new) = (fs::read_to_string(&moved), fs::read_to_string(&path));
     assert!(old.expect("a file").contains("/two") && new.expect("a file").contains("/three"));
     assert_eq!(count(&moved), 2);
+}
+
+/// A disk that hangs until it is let go.
+struct Held(mpsc::Receiver<()>);
+
+impl io::Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Whoever holds it goes, and does not say so.
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn lines_that_have_no_room_are_counted_and_that_is_said_once() {
+    let (log, meter) = (Log::begin(), Arc::<TelemetryMeter>::default());
+    let settings = Settings {
+        format: Format::Text,
+        file: None,
+        addresses: Addresses::None,
+    };
+    let (release, held) = mpsc::channel();
+    let access = Access::begin(&settings, Box::new(Held(held)), Arc::clone(&meter));
+    let accounts = Accounts::of(access.ok(), None).expect("a log");
+    let peer = Peer::new([127, 0, 0, 1].into(), false, &[]);
+    let request = http::Request::new(());
+    for _ in 0..12_000 {
+        drop(accounts.open(&request, &peer));
+    }
+    let lost = meter.lines_lost.get();
+    assert!((1..4000).contains(&lost), "the queue has an end: {lost}");
+    let said = log.of("formgate::telemetry");
+    let said: Vec<_> = said.iter().map(|entry| &entry["message"]).collect();
+    let once = ["lines of the access log are lost, since too many wait"];
+    assert_eq!(said, once);
+    drop(release);
+    within("all that had room", accounts.end()).await;
 }
 
 #[tokio::test]

@@ -470,6 +470,10 @@ async fn a_collector_that_hangs_holds_up_nobody() {
         assert!(asked < 10_000, "the queue has an end");
     }
     assert!(asked > 1000, "and it is not short: {asked}");
+    app.get("/x").send().await;
+    let said = app.log.of("formgate::telemetry");
+    let said: Vec<_> = said.iter().map(|entry| &entry["message"]).collect();
+    assert_eq!(said, ["spans are lost, since too many wait"], "said once");
     assert!(app.end().await);
 }
 
