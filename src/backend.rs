@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::model::origin::Origin;
 use crate::rules::book::Book;
 use crate::wire::arrival::Arrival;
 use crate::wire::body::Outgoing;
+use crate::wire::connect::ConnectError;
 use crate::wire::connect::Connector;
 use crate::wire::hop;
 use crate::wire::paced::Broken;
@@ -82,6 +84,26 @@ impl BackendError {
             Self::Send(error) => unanswered(error),
             Self::Half(..) => Broke::Half,
             Self::BothLengths(_) | Self::Switched => Broke::Malformed,
+        }
+    }
+
+    /// The limit that it came up against, by its name; a person's upload has limits of its own.
+    #[must_use]
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Send(SendError::TimedOut(_)) | Self::Half(_, Broken::Stalled(_)) => {
+                Some("backend_timeouts.response")
+            }
+            Self::Send(SendError::Connect(ConnectError::TimedOut(..))) => {
+                Some("backend_timeouts.connect")
+            }
+            // One address of several.
+            Self::Send(SendError::Connect(ConnectError::Connect(_, error)))
+                if error.kind() == io::ErrorKind::TimedOut =>
+            {
+                Some("backend_timeouts.connect")
+            }
+            _ => None,
         }
     }
 }

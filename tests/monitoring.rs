@@ -274,7 +274,9 @@ fn every_limit_that_is_said_is_counted_by_its_name() {
             said.extend(
                 quoted
                     .filter(|part| {
-                        let name = part.strip_prefix("limits.").unwrap_or_default();
+                        let name = part.strip_prefix("limits.");
+                        let name = name.or_else(|| part.strip_prefix("backend_timeouts."));
+                        let name = name.unwrap_or_default();
                         !name.is_empty()
                             && name
                                 .bytes()

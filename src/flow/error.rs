@@ -151,11 +151,11 @@ impl FlowError {
                 Said::failed(Some(false))
             }
             Self::Pass(error, changes) => {
-                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer");
+                tracing::warn!(target: "formgate::flow", request_id, limit = error.limit(), %error, "the backend gave no answer");
                 backend_failed(&error, changes, |_| None)
             }
             Self::Forward(error, left) => {
-                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend gave no answer to a submission");
+                tracing::warn!(target: "formgate::flow", request_id, limit = error.limit(), %error, "the backend gave no answer to a submission");
                 let said = backend_failed(&error, true, |status| {
                     if left.form.accepted.takes(status) {
                         Some(true)
@@ -171,7 +171,7 @@ impl FlowError {
                 Said::panicked()
             }
             Self::Half(error, left) => {
-                tracing::warn!(target: "formgate::flow", request_id, %error, "the backend's answer broke off");
+                tracing::warn!(target: "formgate::flow", request_id, limit = error.limit(), %error, "the backend's answer broke off");
                 left.behind(backend_failed(&error, true, |_| Some(true)))
             }
         };

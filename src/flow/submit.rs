@@ -719,7 +719,8 @@ pub(in crate::flow) fn backend_failed(
 ) -> Said {
     use crate::wire::pool::SendError;
 
-    match error {
+    let limit = error.limit();
+    let mut said = match error {
         BackendError::Send(error) => {
             let (status, word) = match error {
                 SendError::Connect(_) | SendError::Unsent(_) => (502, Word::Unreachable),
@@ -761,5 +762,7 @@ pub(in crate::flow) fn backend_failed(
             };
             Said::backend_failed(502, Word::BrokeOff, submitted)
         }
-    }
+    };
+    said.limit = limit;
+    said
 }

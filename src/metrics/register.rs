@@ -27,8 +27,10 @@ const MOST: usize = 500;
 pub const DISCOVERED: &str = "(discovered)";
 
 /// The limits that somebody can come up against, by their names in answers and logs.
-pub const LIMITS: [&str; 17] = [
+pub const LIMITS: [&str; 19] = [
     "at_once",
+    "backend_timeouts.connect",
+    "backend_timeouts.response",
     "limits.body",
     "limits.body_pause",
     "limits.body_rate",

@@ -81,6 +81,16 @@ fn told(answer: &Answer, page: &Answer, status: u16, submitted: &Value, sentence
     }
 }
 
+/// The name of the limit that was passed, if any, is in the answer and in all lines of the log.
+fn limited(app: &App, answer: &Answer, limit: Option<&str>) {
+    assert_eq!(answer.json()["limit"].as_str(), limit);
+    let lines = app.log.of("formgate::flow");
+    assert!(!lines.is_empty());
+    for line in lines {
+        assert_eq!(line.get("limit").and_then(Value::as_str), limit, "{line:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_person_is_told_what_is_known() {
     let half = "HTTP/1.1 201 Created\r\ncontent-length: 10\r\n\r\nhalf";
@@ -155,10 +165,13 @@ async fn the_person_is_told_what_is_known() {
         (Script::Last(bytes(failed)), 502, &unknown, MAYBE),
     ] {
         let app = start().await;
+        let hangs = matches!(script, Script::Hang | Script::Stall(_));
+        let limit = hangs.then_some("backend_timeouts.response");
         app.backend.always(script);
         let answer = app.post("/contact").form("a=b").send().await;
         let page = app.post("/contact").form("a=b").page().send().await;
         told(&answer, &page, status, submitted, sentence);
+        limited(&app, &answer, limit);
         assert_eq!(app.backend.count(), 2, "each was delivered at most once");
         assert_eq!(app.hooks.count(), 2);
     }
@@ -174,10 +187,12 @@ async fn what_passes_through_is_answered_alike() {
         (Script::Bytes(bytes("garbage\r\n\r\n")), 502),
     ] {
         let app = start().await;
+        let limit = matches!(script, Script::Hang).then_some("backend_timeouts.response");
         app.backend.always(script);
         let answer = app.get("/a").send().await;
         let page = app.get("/a").page().send().await;
         told(&answer, &page, status, &json!(false), NOTHING);
+        limited(&app, &answer, limit);
         // What can change something is another matter.
         let answer = app.post("/a").form("a=b").send().await;
         let page = app.post("/a").form("a=b").page().send().await;
@@ -193,6 +208,7 @@ async fn a_backend_that_cannot_be_reached_has_saved_nothing() {
     let answer = app.post("/contact").form("a=b").send().await;
     let page = app.post("/contact").form("a=b").page().send().await;
     told(&answer, &page, 502, &json!(false), NOTHING);
+    limited(&app, &answer, None);
 }
 
 #[tokio::test]
@@ -218,6 +234,7 @@ async fn a_backend_that_takes_no_connection_has_saved_nothing() {
     let answer = app.post("/contact").form("a=b").send().await;
     let page = app.post("/contact").form("a=b").page().send().await;
     told(&answer, &page, 502, &json!(false), NOTHING);
+    limited(&app, &answer, Some("backend_timeouts.connect"));
 }
 
 #[tokio::test]
