@@ -61,12 +61,22 @@ async fn readyz(
 
 /// `OpenMetrics` for whoever asks for it, else the text format that came before.
 async fn numbers(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> Response {
-    let (kind, body) = if accepts(&headers, "application/openmetrics-text") {
-        (exposition::OPEN_METRICS, exposition::open_metrics(&metrics))
-    } else {
-        (exposition::PROMETHEUS, exposition::prometheus(&metrics))
-    };
-    answer(StatusCode::OK, kind, body)
+    let is_open = accepts(&headers, "application/openmetrics-text");
+    // Thousands of lines, and a look at every open file: nothing for a thread that serves.
+    let written = tokio::task::spawn_blocking(move || {
+        if is_open {
+            (exposition::OPEN_METRICS, exposition::open_metrics(&metrics))
+        } else {
+            (exposition::PROMETHEUS, exposition::prometheus(&metrics))
+        }
+    });
+    match written.await {
+        Ok((kind, body)) => answer(StatusCode::OK, kind, body),
+        Err(_) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the numbers could not be written\n".to_owned(),
+        ),
+    }
 }
 
 async fn nothing() -> Response {

@@ -290,7 +290,7 @@ fn bodies(metrics: &Metrics, out: &mut Out<'_>) -> fmt::Result {
     )?;
     out.counter(
         "formgate_spool_failures",
-        "Temporary files of bodies that could not be written",
+        "Temporary files of bodies that could not be written or read",
         &spool.failures,
     )?;
     let store = &metrics.store;

@@ -83,7 +83,7 @@ const TICKS: f64 = 100.0;
 fn cpu(stat: &str) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<u32>().ok().map(f64::from);
+    let mut next = || fields.next()?.parse::<f64>().ok();
     Some((next()? + next()?) / TICKS)
 }
 
@@ -101,6 +101,9 @@ mod tests {
         assert_eq!(max_fds(limits), Some(1024));
         let stat = "7 (a ) b) S 1 1 1 0 -1 4194304 1 0 0 0 150 50 0 0 20 0 3 0 1 2 3";
         assert_eq!(cpu(stat), Some(2.0));
+        // More than a processor-year.
+        let old = stat.replace(" 150 50 ", " 5000000000 0 ");
+        assert_eq!(cpu(&old), Some(50_000_000.0));
         assert_eq!(cpu("nothing"), None);
     }
 

@@ -366,7 +366,11 @@ fn poll_disk(
                     pieces.push_front(Piece::Kept(end..range.end));
                 }
                 *reading = Some(tokio::task::spawn_blocking(move || {
-                    read_range(open, range.start..end)
+                    let read = read_range(&open, range.start..end);
+                    if read.is_err() {
+                        open.meter.failures.inc();
+                    }
+                    Ok((open, read?))
                 }));
             }
         }
@@ -375,13 +379,13 @@ fn poll_disk(
 
 use std::future::Future;
 
-fn read_range(kept: Arc<Scratch>, range: Range<u64>) -> io::Result<(Arc<Scratch>, Bytes)> {
+fn read_range(kept: &Scratch, range: Range<u64>) -> io::Result<Bytes> {
     let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
     let mut file = &kept.file;
     file.seek(SeekFrom::Start(range.start))?;
     file.read_exact(&mut bytes)?;
-    Ok((kept, bytes.into()))
+    Ok(bytes.into())
 }
 
 /// Disk work away from the threads that serve sockets.
@@ -452,6 +456,20 @@ mod tests {
         }
         let kept = spool.finish().await.expect("in memory");
         assert!(drain(kept.read()).await == body);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_back_is_counted() {
+        let kept = spooled(0, &[b"abc"]).await;
+        let Place::Disk(file) = &kept.place else {
+            panic!("in memory");
+        };
+        let meter = Arc::clone(&file.meter);
+        file.file.set_len(1).expect("shortened");
+        let mut reader = kept.read();
+        let read = std::future::poll_fn(|cx| reader.poll_next(cx)).await;
+        assert!(read.expect("something").is_err());
+        assert_eq!(meter.failures.get(), 1);
     }
 
     #[tokio::test]
