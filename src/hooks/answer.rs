@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::codec;
@@ -17,6 +18,7 @@ use crate::model::reply_table;
 use crate::model::reply_table::Limits;
 use crate::model::reply_table::Reading;
 use crate::model::reply_table::kind_of;
+use crate::rules::condition::Path;
 
 /// The largest reply, unpacked, in bytes.
 pub const MAX_REPLY: usize = 256 << 10;
@@ -190,6 +192,23 @@ fn parse(answered: &Answered<'_>) -> Result<Value, Finding> {
     let checked = codec::json::decode(&body, settings)
         .map_err(|rejected| Finding::new("body", rejected.text))?;
     Ok(checked.value().clone())
+}
+
+/// What the rule file wants taken out of an answer: of each path the first value that it locates.
+#[must_use]
+pub fn extracted(answered: &Answered<'_>, paths: &[(String, Path)]) -> Map<String, Value> {
+    if paths.is_empty() {
+        return Map::new();
+    }
+    // Whatever is wrong with the answer is said elsewhere.
+    let Ok(value) = parse(answered) else {
+        return Map::new();
+    };
+    let found = paths.iter().filter_map(|(name, path)| {
+        let first = path.locate(&value).ok()?.into_iter().next()?;
+        Some((name.clone(), first.clone()))
+    });
+    found.collect()
 }
 
 fn unpacked(body: &Bytes, encoding: &str) -> Result<Bytes, Finding> {

@@ -331,6 +331,7 @@ async fn exchange(
     if let Some(details) = details {
         details.answer_headers.clone_from(&head.headers);
         details.received = answered.body.clone().unwrap_or_default();
+        details.extracted = answer::extracted(&answered, &target.rule.extract);
     }
     Attempted {
         reading,

@@ -195,6 +195,8 @@ pub struct Details {
     pub received: Bytes,
     /// What the reply changes: `{"from": …, "to": …}` by field.
     pub patch: Map<String, Value>,
+    /// What was taken out of the answer, by the names of the rule file; kept as long as the job.
+    pub extracted: Map<String, Value>,
     /// What the reply says for the operator only.
     pub debug: Option<Value>,
     /// Bodies that were left out because too much waited to be written.

@@ -13,6 +13,8 @@ use crate::model::event::Event;
 use crate::model::origin::Origin;
 use crate::model::secret::Secret;
 use crate::model::template::Template;
+use crate::rules::condition::Fault;
+use crate::rules::condition::Path as JsonPath;
 use crate::rules::local::read_on;
 use crate::rules::place::Place;
 use crate::rules::shapes::BREAKER;
@@ -45,6 +47,8 @@ pub struct HookRule {
     pub target: Template,
     /// When it is called.
     pub when: When,
+    /// What is taken out of its answers for the job, by name.
+    pub extract: Vec<(String, JsonPath)>,
     /// The only fields it gets.
     pub fields: Option<Vec<String>>,
     /// Request headers, names in lower case.
@@ -224,6 +228,7 @@ impl HookRule {
             origin,
             target,
             when,
+            extract: extract(table),
             fields: table.has("fields").then(|| fields.collect()),
             headers,
             keys,
@@ -260,6 +265,7 @@ impl HookRule {
             mode: Mode::default(),
             breaker: Breaker::default(),
             at_once: DEFAULT_AT_ONCE,
+            extract: Vec::new(),
             place,
         })
     }
@@ -326,6 +332,31 @@ fn timeout(table: &Table<'_>) -> Duration {
         return DEFAULT_TIMEOUT;
     }
     placed.value
+}
+
+/// What is taken out of answers: names and paths.
+fn extract(table: &Table<'_>) -> Vec<(String, JsonPath)> {
+    let Some(inner) = table.table("extract", &TEXT_TABLE) else {
+        return Vec::new();
+    };
+    let entries = inner.entries().filter_map(|(name, value)| {
+        let text = to_json(value.get_ref());
+        let path = text.as_str().ok_or_else(|| "not a text".to_owned());
+        let compiled = path.and_then(|path| {
+            let wrong = |fault: Fault| format!("{}; {}", fault.message, fault.mend);
+            JsonPath::compile(path).map_err(wrong)
+        });
+        match compiled {
+            Ok(path) => Some((name.value, path)),
+            Err(why) => {
+                let message = format!("`{}` in `extract`: {why}", name.value);
+                let mend = "write for example run = \"$.run.id\"";
+                table.page().complain(value.span(), message, mend);
+                None
+            }
+        }
+    });
+    entries.collect()
 }
 
 /// How many may be under way at a time, if the table says.

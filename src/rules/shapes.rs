@@ -386,6 +386,11 @@ pub static HOOK: Shape = Shape {
             "JSONPath = regular expression; the hook is called only if each matches a value it locates.",
         ),
         key(
+            "extract",
+            Kind::Table(&TEXT_TABLE),
+            "Name = JSONPath into the answer; the value it locates first is kept in the job.",
+        ),
+        key(
             "fields",
             Kind::Texts,
             "The only fields of the doc it gets. Default: all that are not hidden.",

@@ -150,6 +150,7 @@ fn record(job: &Job, details: &Details, at: i64) -> Value {
         "warnings": list(&job.warnings),
         "let_through": job.let_through,
         "conflict": job.conflict,
+        "extracted": details.extracted,
         "replay_of": details.replay_of,
         "bodies_dropped": details.dropped,
     })

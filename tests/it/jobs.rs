@@ -42,6 +42,7 @@ url = "HOOK/load"
 [[hook]]
 on = "preprocess"
 name = "check"
+extract = { why = "$.debug.why", none = "$.nothing" }
 url = "HOOK/check?token=hush-url"
 headers = { authorization = "env:CARGO_PKG_DESCRIPTION", x-plain = "hush-header" }
 secrets = ["env:FORMGATE_TEST_NO_SECRET"]
@@ -145,6 +146,7 @@ async fn every_call_of_a_submission_is_kept_to_the_byte_and_in_order() {
             assert_eq!(found.sent.as_deref(), Some(&call.body[..]), "job {number}");
             assert_eq!(job["sent_bytes"], call.body.len());
         }
+        assert_eq!(kept[0]["extracted"], json!({"why": "moved"}));
         let check = kept[0]["id"].as_str().expect("an id");
         let check = jobs::find(&engine, check)
             .await

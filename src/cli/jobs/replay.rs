@@ -93,6 +93,9 @@ pub(in crate::cli) async fn run(
         details.answer_headers.clone_from(&head.headers);
         details.received = body.clone().unwrap_or_default();
     }
+    if let Ok((head, body)) = &heard {
+        details.extracted = answer::extracted(&answered(head, body.as_ref()), &rule.extract);
+    }
     details.debug = reading.reply.debug().cloned();
     let outcome = match failed {
         Some(outcome) => outcome,
@@ -209,16 +212,8 @@ fn judge(heard: &Heard, form: &Form) -> (Reading, Option<Outcome>, Option<u16>) 
             return (reading, Some(*outcome), None);
         }
     };
-    let text =
-        |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let status = head.status.as_u16();
-    let answered = Answered {
-        status,
-        content_type: text(header::CONTENT_TYPE),
-        encoding: text(header::CONTENT_ENCODING),
-        location: text(header::LOCATION),
-        body: body.clone(),
-    };
+    let answered = answered(head, body.as_ref());
     let limits = Limits {
         nested: true,
         allowed: Allowed {
@@ -228,6 +223,18 @@ fn judge(heard: &Heard, form: &Form) -> (Reading, Option<Outcome>, Option<u16>) 
     };
     let (reading, failed) = answer::read(&answered, limits);
     (reading, failed, Some(status))
+}
+
+fn answered<'h>(head: &'h Parts, body: Option<&Bytes>) -> Answered<'h> {
+    let text =
+        |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    Answered {
+        status: head.status.as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        encoding: text(header::CONTENT_ENCODING),
+        location: text(header::LOCATION),
+        body: body.cloned(),
+    }
 }
 
 fn report(found: &Found, as_json: bool) {

@@ -149,6 +149,9 @@ pub(in crate::cli) fn print(found: &Found) {
         None if job["erased"].is_string() => fact("contents", "erased"),
         None => fact("contents", "not kept, or not any longer"),
     }
+    for (name, value) in job["extracted"].as_object().into_iter().flatten() {
+        fact("extracted", &plain(&format!("{name}: {value}")));
+    }
     if job["bodies_dropped"] == true {
         fact("bodies", "dropped: too much waited to be written");
     }
