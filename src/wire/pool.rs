@@ -10,7 +10,9 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -79,7 +81,16 @@ pub struct Pool {
     settings: Settings,
     /// How requests are addressed, where a proxy passes them on.
     forwarding: Option<Box<Forwarding>>,
-    idle: Mutex<Vec<Idle>>,
+    kept: Mutex<Kept>,
+}
+
+/// The connections that nobody uses.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last one used is the last.
+    idle: Vec<Idle>,
+    /// Whether [`sweep`] sees to them.
+    is_swept: bool,
 }
 
 #[derive(Debug)]
@@ -144,7 +155,7 @@ impl Pool {
             origin,
             connector,
             settings,
-            idle: Mutex::new(Vec::new()),
+            kept: Mutex::default(),
         }
     }
 
@@ -274,7 +285,7 @@ impl Pool {
 
     /// An open connection; a fresh one where the request could not be repeated.
     fn take_idle(&self, now: Instant, repeatable: bool) -> Option<Idle> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = &mut self.kept().idle;
         // The last one back is the first one out, so that the others can grow old.
         while let Some(last) = idle.pop() {
             if last.until <= now || !last.sender.is_ready() {
@@ -312,21 +323,43 @@ impl Pool {
         });
     }
 
-    fn keep(&self, back: Idle) {
+    fn keep(self: &Arc<Self>, back: Idle) {
         if self.settings.idle_connections == 0 {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() >= self.settings.idle_connections {
-            idle.remove(0);
+        let mut kept = self.kept();
+        if kept.idle.len() >= self.settings.idle_connections {
+            kept.idle.remove(0);
         }
-        // The oldest are at the front; those past their time go.
-        let stale = idle
-            .iter()
-            .take_while(|old| old.until <= back.since)
-            .count();
-        idle.drain(..stale);
-        idle.push(back);
+        kept.idle.push(back);
+        if !kept.is_swept {
+            kept.is_swept = true;
+            tokio::spawn(sweep(Arc::downgrade(self), self.settings.idle / 2));
+        }
+    }
+
+    /// Closes the connections past their time. Whether there are others.
+    fn close_old(&self, now: Instant) -> bool {
+        let mut kept = self.kept();
+        kept.idle
+            .retain(|old| old.until > now && !old.sender.is_closed());
+        kept.is_swept = !kept.idle.is_empty();
+        kept.is_swept
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks after the connections that nobody uses, as long as there are any: without requests nobody else does.
+async fn sweep(pool: Weak<Pool>, every: Duration) {
+    loop {
+        tokio::time::sleep(every.max(Duration::from_millis(50))).await;
+        let Some(pool) = pool.upgrade() else { return };
+        if !pool.close_old(Instant::now()) {
+            return;
+        }
     }
 }
 

@@ -617,6 +617,18 @@ async fn a_post_does_not_go_over_a_connection_that_the_backend_may_be_closing() 
 }
 
 #[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_without_another_request() {
+    let app = app(NO_FORM).await;
+    assert_eq!(app.get("/a").send().await.status, 200);
+    tokio::time::pause();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(8)).await;
+    }
+    tokio::time::resume();
+    app.backend.wait_until_left().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_died_while_it_was_idle_is_noticed() {
     let backend = Peer::raw(|mut wire| async move {
         // One request for each connection, without saying so.
