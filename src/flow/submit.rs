@@ -563,7 +563,7 @@ impl Carriage {
         if let Some(details) = &mut job.details
             && jdoc.iter().any(is_hidden)
         {
-            details.drop_bodies();
+            details.leave_out();
         }
         write_down(
             job,

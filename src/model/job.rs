@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -199,27 +201,24 @@ pub struct Details {
     pub extracted: Map<String, Value>,
     /// What the reply says for the operator only.
     pub debug: Option<Value>,
-    /// Bodies that were left out because too much waited to be written.
+    /// Bodies and whatever else may hold values were left out.
     pub dropped: bool,
 }
 
 impl Details {
-    /// Bytes of bodies.
+    /// About how much memory everything takes that may hold values: what [`Self::drop_contents`] gives back.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.sent.len() + self.received.len()
+    pub fn weight(&self) -> usize {
+        let headers = [&self.headers, &self.answer_headers].into_iter().flatten();
+        let headers = headers.map(|(name, value)| LINE + name.as_str().len() + value.len());
+        let said = map_weight(&self.patch) + self.debug.as_ref().map_or(0, weight);
+        self.sent.len() + self.received.len() + headers.sum::<usize>() + said
     }
 
-    /// Whether there are no bodies.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Leaves out the bodies, as there is no room for them.
-    pub fn drop_bodies(&mut self) {
-        self.dropped = !self.is_empty();
-        (self.sent, self.received) = (Bytes::new(), Bytes::new());
+    /// Leaves out what may hold values, and notes that.
+    pub fn leave_out(&mut self) {
+        self.dropped = self.weight() > 0;
+        self.drop_contents();
     }
 
     /// Leaves out everything that may hold values.
@@ -228,6 +227,27 @@ impl Details {
         (self.headers, self.answer_headers) = (HeaderMap::new(), HeaderMap::new());
         (self.patch, self.debug) = (Map::new(), None);
     }
+}
+
+/// What a line of headers takes besides its text.
+const LINE: usize = size_of::<HeaderName>() + size_of::<HeaderValue>();
+
+/// About how much memory a value takes: in many small ones, most of it is not their text.
+fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(map) => map_weight(map),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+}
+
+fn map_weight(map: &Map<String, Value>) -> usize {
+    let entries = map.iter();
+    entries
+        .map(|(name, value)| size_of::<String>() + name.len() + weight(value))
+        .sum()
 }
 
 impl fmt::Debug for Details {

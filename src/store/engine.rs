@@ -1,6 +1,8 @@
 //! Statements on either engine. Owns the few kinds of values that all tables are made of, so that one text of SQL
 //! serves both; opening each of them is left to [`crate::store::sqlite`] and [`crate::store::postgres`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sqlx::AssertSqlSafe;
 use sqlx::PgPool;
@@ -20,6 +22,9 @@ pub enum StoreError {
     /// It cannot be used as it is; says how to mend it.
     #[error("{0}")]
     Unusable(String),
+    /// The engine says nothing.
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
     /// The store has ended.
     #[error("the store is closed")]
     Closed,

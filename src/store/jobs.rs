@@ -92,8 +92,7 @@ fn job_rows(mut job: Job, rows: &mut Rows) {
 }
 
 fn has_contents(details: &Details) -> bool {
-    let said = !details.patch.is_empty() || details.debug.is_some();
-    said || !details.is_empty() || !details.headers.is_empty()
+    details.weight() > 0
 }
 
 /// Milliseconds since 1970 that an id of version 7 holds; now, for any other.

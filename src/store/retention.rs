@@ -17,6 +17,8 @@ use crate::store::settings::Settings;
 const SLICE: i64 = 500;
 /// How often it is looked whether there is something to clear away.
 const EVERY: Duration = Duration::from_secs(60);
+/// How long a slice of each table may take.
+const STEP: Duration = Duration::from_secs(30);
 /// How long to rest between two slices.
 const REST: Duration = Duration::from_millis(20);
 
@@ -27,7 +29,9 @@ pub(in crate::store) async fn run(
     stop: CancellationToken,
 ) {
     loop {
-        let rest = match step(&engine, &settings, Timestamp::now()).await {
+        let done = step(&engine, &settings, Timestamp::now());
+        let done = tokio::time::timeout(STEP, done).await;
+        let rest = match done.unwrap_or(Err(StoreError::Silent(STEP))) {
             Ok(true) => REST,
             Ok(false) => EVERY,
             Err(error) => {

@@ -1,8 +1,11 @@
 //! The one writer: many requests' rows in one commit. Owns the two queues – what somebody waits for, and what is only
-//! recorded – and when a batch is full enough. Whoever records never waits: bodies are dropped first, then jobs, and
-//! both are counted.
+//! recorded – and when a batch is full enough. Whoever records never waits: bodies are dropped first, then jobs; both
+//! are counted, and jobs that are lost are said in the log, for whatever reason they are.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -32,6 +35,8 @@ const RECORDS_PATIENCE: Duration = Duration::from_millis(50);
 const RECORDS: usize = 256;
 /// How many records may wait.
 const QUEUE: usize = 8192;
+/// How long a commit may take. Longer than another process may hold a file, so that it is told apart.
+const COMMIT: Duration = Duration::from_secs(10);
 /// How often it is said that something could not be written.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
@@ -42,6 +47,14 @@ pub enum Record {
     Job(Box<Job>),
     /// What happened to a request.
     Timeline(Box<Timeline>),
+}
+
+/// A record in the queue.
+#[derive(Debug)]
+struct Queued {
+    record: Record,
+    /// What it counts for among the bytes that wait.
+    bytes: i64,
 }
 
 /// Rows that count together.
@@ -127,8 +140,9 @@ impl Writer {
 /// For what is recorded in the background. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Record>,
+    queue: mpsc::Sender<Queued>,
     meter: Arc<StoreMeter>,
+    losses: Arc<Losses>,
     most_bytes: i64,
     keeps_bodies: bool,
 }
@@ -149,32 +163,65 @@ impl Recorder {
     /// Records a call.
     pub fn job(&self, mut job: Box<Job>) {
         let Ok(place) = self.queue.try_reserve() else {
-            self.meter.lost.inc();
+            self.losses.note(&self.meter, 1, &NoPlace);
             return;
         };
+        let mut bytes = 0;
         if let Some(details) = &mut job.details {
             if !self.keeps_bodies {
                 details.drop_contents();
             }
-            let bytes = measured(details.len());
+            bytes = measured(details.weight());
             let waiting = self.meter.waiting_bytes.get();
             // Jobs are worth more than their bodies.
             let crowded = self.queue.capacity() < self.queue.max_capacity() / 2;
-            if crowded || waiting.saturating_add(bytes) > self.most_bytes {
+            if bytes > 0 && (crowded || waiting.saturating_add(bytes) > self.most_bytes) {
                 self.meter.bodies_dropped.inc();
-                details.drop_bodies();
-            } else {
-                self.meter.waiting_bytes.add(bytes);
+                details.leave_out();
+                bytes = 0;
             }
+            self.meter.waiting_bytes.add(bytes);
         }
-        place.send(Record::Job(job));
+        let record = Record::Job(job);
+        place.send(Queued { record, bytes });
     }
 
     /// Records what happened to a request.
     pub fn timeline(&self, timeline: Box<Timeline>) {
-        if self.queue.try_send(Record::Timeline(timeline)).is_err() {
-            self.meter.lost.inc();
+        let record = Record::Timeline(timeline);
+        if self.queue.try_send(Queued { record, bytes: 0 }).is_err() {
+            self.losses.note(&self.meter, 1, &NoPlace);
         }
+    }
+}
+
+/// When it was said last that records are lost.
+#[derive(Debug, Default)]
+struct Losses {
+    said: Mutex<Option<Instant>>,
+}
+
+impl Losses {
+    /// Counts what is lost, and says so from time to time.
+    fn note(&self, meter: &StoreMeter, many: u64, why: &dyn fmt::Display) {
+        meter.lost.add(many);
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| now >= said + SAID_EVERY) {
+            *said = Some(now);
+            drop(said);
+            let lost = meter.lost.get();
+            tracing::error!(target: "formgate::store", lost, "jobs could not be written: {why}");
+        }
+    }
+}
+
+/// Why a record is lost that did not get as far as the engine.
+struct NoPlace;
+
+impl fmt::Display for NoPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{QUEUE} wait already, or the store has ended")
     }
 }
 
@@ -183,14 +230,14 @@ impl Recorder {
 pub struct Work {
     engine: Arc<Engine>,
     waiting: mpsc::Receiver<Waiting>,
-    records: mpsc::Receiver<Record>,
+    records: mpsc::Receiver<Queued>,
     meter: Arc<StoreMeter>,
+    losses: Arc<Losses>,
     stop: CancellationToken,
-    said: Option<Instant>,
 }
 
-impl std::fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
@@ -206,8 +253,10 @@ pub fn channel(
     let (queue, waiting) = mpsc::channel(FULL * 16);
     let writer = Writer { queue };
     let (queue, records) = mpsc::channel(QUEUE);
+    let losses = Arc::<Losses>::default();
     let recorder = Recorder {
         queue,
+        losses: Arc::clone(&losses),
         meter: Arc::clone(&meter),
         most_bytes: measured(settings.queue),
         keeps_bodies: !settings.keep_bodies.is_zero(),
@@ -217,8 +266,8 @@ pub fn channel(
         waiting,
         records,
         meter,
+        losses,
         stop,
-        said: None,
     };
     (writer, recorder, work)
 }
@@ -232,7 +281,7 @@ fn measured(bytes: usize) -> i64 {
 #[derive(Debug, Default)]
 struct Batch {
     waiting: Vec<Waiting>,
-    records: Vec<Record>,
+    records: Vec<Queued>,
 }
 
 impl Work {
@@ -299,7 +348,7 @@ impl Work {
         }
     }
 
-    async fn flush(&mut self, batch: Batch) {
+    async fn flush(&self, batch: Batch) {
         // Apart, so that what is only recorded keeps nobody waiting, and its failure is nobody's.
         if !batch.waiting.is_empty() {
             self.flush_waiting(batch.waiting).await;
@@ -325,40 +374,33 @@ impl Work {
         }
     }
 
-    async fn flush_records(&mut self, records: Vec<Record>) {
+    async fn flush_records(&self, records: Vec<Queued>) {
         let many = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let mut rows = Rows::default();
-        for record in records {
-            if let Record::Job(job) = &record {
-                let bytes = job.details.as_ref().map_or(0, |details| details.len());
-                self.meter.waiting_bytes.add(-measured(bytes));
-            }
+        let mut held = 0;
+        for Queued { record, bytes } in records {
+            held += bytes;
             jobs::rows(record, &mut rows);
         }
-        match self.commit(rows).await {
+        let done = self.commit(rows).await;
+        // Until then they take their memory.
+        self.meter.waiting_bytes.add(-held);
+        match done {
             Ok(()) => self.meter.written.add(many),
-            Err(error) => self.lost(many, &error),
+            Err(error) => self.losses.note(&self.meter, many, &error),
         }
     }
 
     async fn commit(&self, rows: Rows) -> Result<(), StoreError> {
         let (began, many) = (Instant::now(), rows.len());
-        let done = rows.commit(&self.engine).await;
+        // A server that has vanished says nothing, for as long as the system waits for it; what is under way is undone.
+        let done = tokio::time::timeout(COMMIT, rows.commit(&self.engine)).await;
+        let done = done.unwrap_or(Err(StoreError::Silent(COMMIT)));
         self.meter.seconds.observe(began.elapsed());
         match &done {
             Ok(()) => self.meter.rows.add(many),
             Err(_) => self.meter.failures.inc(),
         }
         done
-    }
-
-    fn lost(&mut self, many: u64, error: &StoreError) {
-        self.meter.lost.add(many);
-        let lost = self.meter.lost.get();
-        let now = Instant::now();
-        if self.said.is_none_or(|said| now >= said + SAID_EVERY) {
-            self.said = Some(now);
-            tracing::error!(target: "formgate::store", lost, "jobs could not be written: {error}");
-        }
     }
 }

@@ -30,10 +30,13 @@ use formgate::store::retention;
 use formgate::store::settings::Place;
 use formgate::store::writer;
 use formgate::store::writer::Rows;
+use http::header;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::log::Log;
 use crate::support::stores::Scene;
 use crate::support::stores::on_each;
 use crate::support::stores::sqlite;
@@ -386,8 +389,11 @@ async fn whoever_records_never_waits_and_bodies_go_first() {
     let place = scene.settings.place.clone();
     let engine = begin(&scene).await.expect("a store");
     within("the end", engine.end()).await;
-    scene.settings.queue = 50;
+    let weight = job("contact", Outcome::Continued, "ana").details;
+    let weight = weight.expect("details").weight();
+    scene.settings.queue = weight * 5 / 2;
     let engine = Arc::new(store::open(&scene.settings).await.expect("a store"));
+    let log = Log::begin();
     // Nobody empties the queue.
     let (_writer, recorder, work) = writer::channel(
         engine,
@@ -402,9 +408,97 @@ async fn whoever_records_never_waits_and_bodies_go_first() {
     let lost = meter.lost.get();
     assert_eq!(lost, 10_000 - 8192, "only what has no place is lost");
     assert_eq!(meter.bodies_dropped.get(), 8192 - 2, "room for two bodies");
-    assert!(meter.waiting_bytes.get() <= 50);
+    assert_eq!(
+        usize::try_from(meter.waiting_bytes.get()),
+        Ok(weight * 2),
+        "what waits"
+    );
+    let said = log.of("formgate::store");
+    assert_eq!(said.len(), 1, "said, and not for each: {said:?}");
     drop(work);
     assert!(matches!(place, Place::Sqlite(_)));
+}
+
+#[tokio::test]
+async fn everything_that_may_be_large_counts_to_the_queue() {
+    let mut scene = sqlite();
+    within("the end", begin(&scene).await.expect("a store").end()).await;
+    scene.settings.queue = 100_000;
+    let engine = Arc::new(store::open(&scene.settings).await.expect("a store"));
+    let (_writer, recorder, mut work) = writer::channel(
+        Arc::clone(&engine),
+        &scene.settings,
+        Arc::default(),
+        CancellationToken::new(),
+    );
+    let large = "x".repeat(60_000);
+    let line = || http::HeaderMap::from_iter([(header::ETAG, large.parse().expect("a value"))]);
+    let changes = json!({"a": {"from": "", "to": large}});
+    let many = json!(vec![0; 60_000 / size_of::<serde_json::Value>() + 1]);
+    let larges = [
+        Details {
+            patch: changes.as_object().expect("an object").clone(),
+            ..Details::default()
+        },
+        Details {
+            debug: Some(many.clone()),
+            ..Details::default()
+        },
+        Details {
+            headers: line(),
+            ..Details::default()
+        },
+        Details {
+            answer_headers: line(),
+            ..Details::default()
+        },
+    ];
+    let meter = Arc::clone(recorder.meter());
+    for details in larges {
+        let dropped = meter.bodies_dropped.get();
+        for _ in 0..2 {
+            recorder.job(Box::new(Job {
+                details: Some(Box::new(details.clone())),
+                ..job("contact", Outcome::Patched, "ana")
+            }));
+        }
+        let waiting = meter.waiting_bytes.get();
+        assert!((60_000..=100_000).contains(&waiting), "{waiting} wait");
+        assert_eq!(meter.bodies_dropped.get(), dropped + 1, "room for one");
+        assert!(work.step().await);
+        assert_eq!(meter.waiting_bytes.get(), 0, "written");
+    }
+    assert_eq!(count(&engine, "jobs").await, 8);
+    assert_eq!(count(&engine, "contents").await, 4);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_not_waited_for_for_ever() {
+    let scene = sqlite();
+    let store = begin(&scene).await.expect("a store");
+    let log = Log::begin();
+    // Whoever holds the only connection that writes lets nobody else have an answer.
+    let held = store.engine.begin().await.expect("the connection");
+    tokio::time::pause();
+    let began = Instant::now();
+    store
+        .recorder
+        .job(Box::new(job("contact", Outcome::Continued, "ana")));
+    let why = store.writer.write(rows("a", Arg::text("x"))).await;
+    let why = why.expect_err("no answer").to_string();
+    assert!(why.contains("no answer within 10s"), "{why}");
+    while store.recorder.meter().lost.get() == 0 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    let said = log.of("formgate::store");
+    assert_eq!(said.len(), 1, "{said:?}");
+    tokio::time::resume();
+    drop(held);
+    let again = store.writer.write(rows("a", Arg::text("x")));
+    within("a write", again).await.expect("as before");
+    within("the end", store.end()).await;
 }
 
 #[tokio::test]
