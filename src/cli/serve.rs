@@ -91,7 +91,14 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     // Before it listens: without the store that it is told to have, it does not serve.
     let store = match &config.store {
         Some(store) => {
-            let begun = Store::begin(store, Arc::clone(&metrics.store)).await;
+            // A server that says nothing, or another gateway that changes the tables, may take long.
+            let begun = tokio::select! {
+                begun = Store::begin(store, Arc::clone(&metrics.store)) => begun,
+                () = signals.end() => {
+                    out::error("formgate: ended before the store was open");
+                    return Ok(ExitCode::SUCCESS);
+                }
+            };
             Some(begun.map_err(|why| anyhow!(why))?)
         }
         None => None,
@@ -258,7 +265,11 @@ async fn attend(
             () = keeper.changed() => {}
         }
         manager.reloading();
-        let status = keeper.reload(gate).await;
+        let status = tokio::select! {
+            status = keeper.reload(gate) => status,
+            // What is read may be a file that nobody gives.
+            () = signals.end() => return,
+        };
         manager.ready(&status);
     }
 }

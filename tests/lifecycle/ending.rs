@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::process::Command;
+use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -244,4 +246,62 @@ async fn a_second_signal_ends_it_although_a_collector_does_not_answer() {
     program.signal("TERM");
     assert!(program.ended().await.success());
     program.wait_for_log("ended at once").await;
+}
+
+/// A store that says nothing is no reason not to end.
+#[tokio::test]
+async fn a_signal_ends_it_while_it_waits_for_its_store() {
+    let world = World::new().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let silent = silent.expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let config = format!(
+        "backend = '{}'\n[store]\nurl = 'postgres://formgate@127.0.0.1:{port}/formgate'\n",
+        world.backend.url()
+    );
+    world.place.write("formgate.toml", &config);
+    let child = Command::new(env!("CARGO_BIN_EXE_formgate"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .current_dir(world.place.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let _connection = within("its connection", silent.accept()).await;
+    let id = child.id().to_string();
+    let mut kill = Command::new("sh");
+    kill.args(["-c", "kill -s TERM \"$0\"", &id]);
+    assert!(kill.status().expect("it runs").success());
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let ended = within("its end", ended).await.expect("no panic");
+    let ended = ended.expect("a child");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(said.contains("ended before the store was open"), "{said}");
+}
+
+/// A file that somebody else should have filled is no reason not to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_ends_it_while_it_reads_what_nobody_writes() {
+    let world = World::new().await;
+    let mut program = Start::default().go(&world.place).await;
+    let pipe = world.place.join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("it runs").success());
+    let rules = format!(
+        "[form]\nsubmit = \"POST /contact\"\n[[hook]]\non = \"preprocess\"\nurl = \"{}/check\"\nsecrets = [\"file:{}\"]\n",
+        world.hooks.url(),
+        pipe.display()
+    );
+    world.place.write("rules/contact.toml", &rules);
+    // Opened as soon as somebody reads it.
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).open(pipe)
+    });
+    let opened = within("a reader", opened).await.expect("no panic");
+    program.signal("TERM");
+    assert!(program.ended().await.success());
+    drop(opened.expect("a pipe"));
 }
