@@ -51,7 +51,14 @@ pub fn run(args: &Args, attempt: &args::Try) -> anyhow::Result<ExitCode> {
     let sample = sample(attempt, event)?;
     let result = result(attempt.result.as_ref())?;
     let replies = replies(attempt.replies.as_ref(), &form)?;
-    let trial = Trial::new(&form, &attempt.form, &sample, &work.config.project);
+    let config = &work.config;
+    let trial = Trial::new(
+        &form,
+        &attempt.form,
+        &sample,
+        &config.project,
+        config.matched,
+    );
     let trial =
         trial.map_err(|rejected| anyhow!("the doc cannot be submitted: {}", rejected.text))?;
     let runtime = Builder::new_current_thread()

@@ -55,11 +55,9 @@ use crate::rules::form::LoadDoc;
 use crate::rules::hook::HookRule;
 use crate::rules::hook::OnFailure;
 use crate::rules::hook::SigningKey;
-use crate::rules::pattern::MATCHED;
 use crate::source::measure::show_duration;
 use crate::source::secret;
 use crate::wire::body::Outgoing;
-use crate::wire::pool::Pool;
 use crate::wire::proof::PROOF;
 
 /// Calls a responder once.
@@ -182,7 +180,8 @@ fn trial(
         params,
         ..Sample::default()
     };
-    let trial = Trial::new(form, &send.form, &sample, &config.project);
+    let (project, matched) = (&config.project, config.matched);
+    let trial = Trial::new(form, &send.form, &sample, project, matched);
     trial.map_err(|rejected| anyhow!("the doc cannot be submitted: {}", rejected.text))
 }
 
@@ -207,8 +206,7 @@ impl<'a> Call<'a> {
         let settings = config.settings().map_err(|why| anyhow!(why))?;
         let key = config.proof_key().map_err(|why| anyhow!(why))?;
         let reach = settings.reach;
-        let pool = Pool::new(self.rule.origin.clone(), reach.to_hooks, reach.hook_pool);
-        let target = Target::new(&self.rule, Arc::new(pool), Arc::default());
+        let target = Target::alone(&self.rule, &reach.to_hooks, reach.hook_pool);
         let doc = match (self.event, self.form.load_doc) {
             (Event::Load, LoadDoc::Empty) => Doc::default(),
             _ => self.trial.doc().clone(),
@@ -256,7 +254,7 @@ impl<'a> Call<'a> {
                 .applies(
                     &serde_json::from_slice(&sent).unwrap_or_default(),
                     self.form.lists(),
-                    MATCHED,
+                    config.matched,
                 )
                 .unwrap_or(true);
         let said = self.answer(&reading, failed, &doc);

@@ -15,6 +15,7 @@ use crate::cli::out;
 use crate::cli::out::Paint;
 use crate::cli::out::paint;
 use crate::cli::read;
+use crate::config::Config;
 use crate::flow::trial;
 use crate::rules::case::Case;
 use crate::rules::case::FAILS;
@@ -47,7 +48,7 @@ pub fn run(args: &Args, test: &args::Test) -> anyhow::Result<ExitCode> {
         .collect();
     let mut verdicts = Vec::new();
     for (form, case) in &wanted {
-        let verdict = runtime.block_on(verdict(form, case, &work.config.project));
+        let verdict = runtime.block_on(verdict(form, case, &work.config));
         if !args.json {
             verdict.print();
         }
@@ -104,7 +105,7 @@ struct Verdict<'a> {
     trail: Vec<String>,
 }
 
-async fn verdict<'a>(form: &'a Arc<Form>, case: &'a Case, project: &str) -> Verdict<'a> {
+async fn verdict<'a>(form: &'a Arc<Form>, case: &'a Case, config: &Config) -> Verdict<'a> {
     let mut verdict = Verdict {
         case,
         form: &form.id,
@@ -112,7 +113,7 @@ async fn verdict<'a>(form: &'a Arc<Form>, case: &'a Case, project: &str) -> Verd
         differences: Vec::new(),
         trail: Vec::new(),
     };
-    match trial::run(form, case, project).await {
+    match trial::run(form, case, &config.project, config.matched).await {
         Err(rejected) => verdict.wrong.push(format!("`doc`: {}", rejected.text)),
         Ok(tried) => {
             let meant = case.expect.contains_key("faulty");

@@ -46,7 +46,6 @@ use crate::rules::case::Case;
 use crate::rules::case::Sample;
 use crate::rules::form::Form;
 use crate::rules::form::LoadDoc;
-use crate::rules::pattern::MATCHED;
 use crate::rules::person::UserSource;
 use crate::rules::recognise::FormPart;
 
@@ -59,6 +58,8 @@ pub struct Trial {
     /// The host that the person is said to have asked for.
     host: String,
     here: String,
+    /// `limits.matched`.
+    matched: usize,
 }
 
 /// What came of asking about one event.
@@ -100,8 +101,13 @@ impl Tried {
 ///
 /// # Errors
 /// The doc cannot be submitted.
-pub async fn run(form: &Arc<Form>, case: &Case, project: &str) -> Result<Tried, Rejected> {
-    let mut trial = Trial::new(form, &form.id, &case.sample, project)?;
+pub async fn run(
+    form: &Arc<Form>,
+    case: &Case,
+    project: &str,
+    matched: usize,
+) -> Result<Tried, Rejected> {
+    let mut trial = Trial::new(form, &form.id, &case.sample, project, matched)?;
     if case.on == Event::Submit {
         trial.type_fields();
     }
@@ -112,7 +118,8 @@ pub async fn run(form: &Arc<Form>, case: &Case, project: &str) -> Result<Tried, 
 }
 
 impl Trial {
-    /// Makes up an occasion for a form; `id` is the form's own, or one that is discovered.
+    /// Makes up an occasion for a form; `id` is the form's own, or one that is discovered, `matched` is
+    /// `limits.matched`.
     ///
     /// # Errors
     /// The doc cannot be submitted.
@@ -121,6 +128,7 @@ impl Trial {
         id: &str,
         sample: &Sample,
         project: &str,
+        matched: usize,
     ) -> Result<Self, Rejected> {
         let doc = doc(form, sample)?;
         let (method, path) = target(form.submit.first(), &sample.params);
@@ -162,6 +170,7 @@ impl Trial {
             doc,
             host: host.map_or_else(|| "localhost".to_owned(), Clone::clone),
             here,
+            matched,
         })
     }
 
@@ -193,8 +202,8 @@ impl Trial {
                 self.doc
                     .apply(&Map::from_iter([(rule.name.clone(), value)]));
             }
-            if let Ok(Some(typed)) = rule.check(&self.doc, Tongue::plain(Lang::default()), MATCHED)
-            {
+            let tongue = Tongue::plain(Lang::default());
+            if let Ok(Some(typed)) = rule.check(&self.doc, tongue, self.matched) {
                 self.doc.set_typed(&rule.name, typed);
             }
         }
@@ -240,7 +249,7 @@ impl Trial {
             lang: Lang::default(),
             trace: &trace,
             leg: &Leg::none(),
-            matched: MATCHED,
+            matched: self.matched,
             remark: None,
         };
         let mut trail = Trail::kept();

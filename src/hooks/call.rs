@@ -458,10 +458,19 @@ fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
 
 /// The URL as it is written down: with its slots filled, without its query.
 fn url(target: &Target, ask: Ask<'_>) -> String {
-    if target.uri.is_some() {
-        return target.url.clone();
+    match target.uri {
+        Some(_) => target.url.clone(),
+        None => written(target, &uri(target, ask)),
     }
-    format!("{}{}", target.rule.origin, uri(target, ask).path())
+}
+
+/// The URL of a call to this path and query, as it is written down.
+#[must_use]
+pub fn written(target: &Target, uri: &Uri) -> String {
+    match target.uri {
+        Some(_) => target.url.clone(),
+        None => format!("{}{}", target.rule.origin, uri.path()),
+    }
 }
 
 fn uri(target: &Target, ask: Ask<'_>) -> Uri {

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Uri;
+use http::header;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -41,12 +42,14 @@ pub fn request(target: &Target, key: &Key, again: Again<'_>) -> Box<Request<Outg
     let seconds = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     let millis = u64::try_from(target.rule.timeout.as_millis()).unwrap_or(u64::MAX);
     let signature = target.signer.sign(again.id, seconds, &again.body);
+    let length = again.body.len();
     let mut request = Box::new(Request::new(Outgoing::from(again.body)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = again.uri;
     let headers = request.headers_mut();
     headers.clone_from(&target.headers);
     headers.remove(&TRACEPARENT);
+    headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(&target::TIMESTAMP, seconds.into());
     headers.insert(&target::TIMEOUT_MS, millis.into());
     let texts = [

@@ -85,6 +85,14 @@ impl Target {
             rule: Arc::clone(rule),
         }
     }
+
+    /// A hook by itself, reached as the gateway reaches it.
+    #[must_use]
+    pub fn alone(rule: &Arc<HookRule>, connector: &Connector, settings: Settings) -> Self {
+        let connector = connector.with(&rule.certificates);
+        let pool = Pool::new(rule.origin.clone(), connector, settings);
+        Self::new(rule, Arc::new(pool), Arc::default())
+    }
 }
 
 /// Every hook of a book, by its number.

@@ -1065,6 +1065,72 @@ fn send_judges_the_reply_in_words() {
 }
 
 #[test]
+fn commands_look_at_as_much_text_as_the_gateway() {
+    let hooks = Server::begin(|_| (200, "{}".to_owned()));
+    let more = format!(
+        r#"
+[fields.note]
+pattern = "[0-9]*"
+[fields.words]
+type = "string"
+[[hook]]
+on = "preprocess"
+name = "long"
+url = "{}/long"
+when = "match(@.doc.words, '[a-z]*')"
+"#,
+        hooks.url()
+    );
+    let folder = contact(NOBODY, &more);
+    let digits = "1".repeat(2000);
+    for (name, doc) in [
+        (
+            "note.json",
+            serde_json::json!({"email": "x@y.z", "age": 50, "note": digits}),
+        ),
+        (
+            "words.json",
+            serde_json::json!({"email": "x@y.z", "age": 50, "words": digits}),
+        ),
+    ] {
+        folder.write(name, &doc.to_string());
+    }
+    let send = [
+        "send",
+        "contact",
+        "preprocess",
+        "--hook",
+        "long",
+        "--doc",
+        "words.json",
+        "--json",
+    ];
+    let trying = ["try", "contact", "--doc", "note.json", "--json"];
+    let seen = |matched: &str| {
+        folder.write(
+            "formgate.toml",
+            &format!("[limits]\nmatched = '{matched}'\n"),
+        );
+        let tried = folder.run(&trying).stdout;
+        let sent = json(&folder.run(&send).stdout);
+        (
+            tried.contains("too long to be checked"),
+            sent["applies"].as_bool(),
+        )
+    };
+    assert_eq!(
+        seen("64KiB"),
+        (false, Some(false)),
+        "all of it was looked at"
+    );
+    assert_eq!(
+        seen("1KiB"),
+        (true, Some(true)),
+        "it was too long to be sure"
+    );
+}
+
+#[test]
 fn send_calls_whom_it_is_told_to() {
     let responder = Server::begin(|_| (200, r#"{"msg": "No.", "msg_type": "error"}"#.to_owned()));
     let more =

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -30,6 +31,7 @@ use crate::support::client::Wire;
 use crate::support::peer::Peer;
 use crate::support::peer::Script;
 use crate::support::site;
+use crate::support::within;
 
 /// A folder with the PEM files that a site names.
 struct Files(TempDir);
@@ -228,6 +230,34 @@ async fn a_responder_is_shown_a_client_certificate() {
         }
         assert!(!app.log.text().contains("PRIVATE"), "no key is logged");
     }
+}
+
+#[tokio::test]
+async fn whoever_tries_a_hook_by_hand_reaches_it_as_the_gateway_does() {
+    let (files, own) = (Files::new(), Authority::new());
+    files.put("ca.pem", &own.pem());
+    files.put_certificate(&own.certificate("gateway"));
+    let speaks = Speaks {
+        certificate: own.certificate("localhost"),
+        wants: Some(&own),
+        versions: rustls::ALL_VERSIONS,
+    };
+    let (app, front) = behind(speaks, |_| {}).await;
+    let url = format!("https://localhost:{}/check", front.address.port());
+    fs::create_dir(files.path("rules")).expect("a folder");
+    let rules = contact(&url, &format!("{}{}", files.ca(), files.client()));
+    files.put("rules/contact.toml", &rules);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_formgate"));
+    program
+        .args(["send", "contact", "preprocess"])
+        .current_dir(files.0.path());
+    let output = tokio::task::spawn_blocking(move || program.output());
+    let output = within("the command", output).await.expect("no panic");
+    let output = output.expect("the program");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(app.hooks.count(), 1);
+    assert!(front.shown().last().is_some_and(Option::is_some), "{said}");
 }
 
 #[tokio::test]

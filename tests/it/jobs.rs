@@ -354,6 +354,26 @@ async fn jobs_are_listed_shown_and_made_again() {
     let verified = key.expect("a key").verify(&again.body, &headers);
     assert!(verified.is_ok(), "freshly signed");
 
+    // The hook has moved since: it is said where the call went, and what was sent with it.
+    let moved = RULES
+        .replace("HOOK/check", "HOOK/moved/{form}")
+        .replace("HOOK", &app.hooks.url());
+    std::fs::write(folder.join("contact.toml"), moved).expect("written");
+    app.hooks.reply_at("/moved/contact", &json!({}));
+    let made = out(&formgate(&scene, &["jobs", "replay", id, "--json"]).await);
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let url = format!("{}/moved/contact", app.hooks.url());
+    assert_eq!(
+        (&made["url"], &made["outcome"]),
+        (&json!(url), &json!("continued"))
+    );
+    let received = app.hooks.received();
+    let last = received.last().expect("a call");
+    assert_eq!(last.target, "/moved/contact?token=hush-url");
+    let length = json!(["content-length", last.body.len().to_string()]);
+    let kept = made["sent_headers"].as_array().expect("headers");
+    assert!(kept.contains(&length), "{kept:?}");
+
     let none = formgate(&scene, &["jobs", "show", "nobody"]).await;
     assert_eq!(none.status.code(), Some(2));
 }

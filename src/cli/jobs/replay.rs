@@ -26,6 +26,7 @@ use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
 use crate::hooks::call::filled_uri;
 use crate::hooks::call::outcome_of;
+use crate::hooks::call::written;
 use crate::hooks::replay;
 use crate::hooks::replay::Again;
 use crate::hooks::target::Target;
@@ -44,7 +45,6 @@ use crate::rules::hook::HookRule;
 use crate::store::engine::Engine;
 use crate::store::jobs;
 use crate::store::jobs::Found;
-use crate::wire::pool::Pool;
 use crate::wire::pool::SendError;
 
 /// Makes the call again.
@@ -73,10 +73,9 @@ pub(in crate::cli) async fn run(
     let settings = config.settings().map_err(|why| anyhow!(why))?;
     let key = config.proof_key().map_err(|why| anyhow!(why))?;
     let reach = settings.reach;
-    let connector = reach.to_hooks.with(&rule.certificates);
-    let pool = Pool::new(rule.origin.clone(), connector, reach.hook_pool);
-    let target = Target::new(rule, Arc::new(pool), Arc::default());
+    let target = Target::alone(rule, &reach.to_hooks, reach.hook_pool);
     let again = again(&target, &found.job, event, body.clone());
+    let url = written(&target, &again.uri);
     let request = replay::request(&target, &key, again);
     let mut details = Details {
         replay_of: Some(id.to_owned()),
@@ -113,7 +112,7 @@ pub(in crate::cli) async fn run(
         hook: rule.name.clone(),
         request_id: text("request_id"),
         submission_id: found.job["submission_id"].as_str().map(str::to_owned),
-        url: text("url"),
+        url,
         run: 1,
         sent: details.sent.len(),
         received: details.received.len(),
