@@ -26,6 +26,7 @@ use crate::flow::present;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::steps::Steps;
 use crate::flow::submission::Route;
+use crate::flow::viewer::Viewer;
 use crate::flow::viewer::ask_anew;
 use crate::flow::viewer::ask_for_whole;
 use crate::model::decision::Course;
@@ -130,12 +131,48 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     note_decision(&mut leg, &decision);
     drop(leg);
     journal::decision(&decision, &route.id, &request_id);
-    if let (Some(mut steps), Some(recorder)) = (trail.into_steps(), recorder) {
+    let mut steps = trail.into_steps();
+    if let Some(steps) = &mut steps {
         steps.decided(&decision, from);
-        recorder.timeline(steps.asked(&decision, &occasion));
     }
+    let fetch = Fetch {
+        gate,
+        snapshot: &snapshot,
+        viewer: &viewer,
+        account: &account,
+    };
+    let answer = answer(fetch, page, route, &decision, &request_id).await;
+    // Only now it is known whether there is a page.
+    if let (Some(steps), Some(recorder)) = (steps, recorder) {
+        recorder.timeline(steps.end(&answer, "opened", &occasion));
+    }
+    answer
+}
+
+/// Whom and for whom a page is fetched.
+struct Fetch<'a> {
+    gate: &'a Gate,
+    snapshot: &'a Snapshot,
+    viewer: &'a Viewer,
+    account: &'a Account,
+}
+
+/// The page with what there is to say, or the redirect that replaces it.
+async fn answer(
+    fetch: Fetch<'_>,
+    mut page: Page,
+    route: Route,
+    decision: &Decision,
+    request_id: &str,
+) -> Result<Answer, FlowError> {
+    let Fetch {
+        gate,
+        snapshot,
+        viewer,
+        account,
+    } = fetch;
     if let (Course::Stop, Some(target)) = (decision.course(), decision.redirect()) {
-        let mut said = Said::redirected(&decision, target.clone(), false).about(&request_id);
+        let mut said = Said::redirected(decision, target.clone(), false).about(request_id);
         said.form = Some(Arc::clone(&route.form));
         said.cookies = page.cookies();
         said.opens = Some(Box::new(route));
@@ -147,12 +184,12 @@ async fn open(gate: &Arc<Gate>, visit: Visit, route: Route) -> Result<Answer, Fl
     {
         ask_anew(&mut arrival.head.headers);
     }
-    let response = page.response(gate, &snapshot, &route, whole, &account);
+    let response = page.response(gate, snapshot, &route, whole, account);
     let response = response.await?;
-    let said = Said::opened(&decision, response.status().as_u16(), route);
+    let said = Said::opened(decision, response.status().as_u16(), route);
     Ok(Answer::Backend(
         response,
-        Some(Box::new(said.about(&request_id))),
+        Some(Box::new(said.about(request_id))),
     ))
 }
 

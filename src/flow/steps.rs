@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::backend::BackendError;
 use crate::flow::answer::Answer;
-use crate::flow::answer::Outcome;
 use crate::flow::error::FlowError;
 use crate::flow::person;
 use crate::flow::submission::Submission;
@@ -103,34 +102,22 @@ impl Steps {
         self.push(kind, at, from.elapsed(), about);
     }
 
-    /// The person is answered: that is all.
+    /// The person is answered: that is all. `word` is for an answer of the backend's.
     pub(in crate::flow) fn end(
         mut self,
         answer: &Result<Answer, FlowError>,
-        is_accepted: bool,
+        word: &'static str,
         occasion: &Occasion,
     ) -> Box<Timeline> {
         let (outcome, status) = match answer {
             Ok(Answer::Own(said) | Answer::Again(_, said)) => {
                 (said.outcome.word(), Some(said.status))
             }
-            Ok(Answer::Backend(response, _)) => {
-                let word = if is_accepted { "accepted" } else { "refused" };
-                (word, Some(response.status().as_u16()))
-            }
+            Ok(Answer::Backend(response, _)) => (word, Some(response.status().as_u16())),
             Err(error) => (error.word(), None),
         };
         let about = json!({"outcome": outcome, "status": status});
         self.add(StepKind::Answered, object(about));
-        self.into_timeline(outcome, occasion)
-    }
-
-    /// A page was asked about: it is opened, or the person is sent elsewhere.
-    pub(in crate::flow) fn asked(self, decision: &Decision, occasion: &Occasion) -> Box<Timeline> {
-        let outcome = match (decision.course(), decision.redirect()) {
-            (Course::Stop, Some(_)) => Outcome::Redirected.word(),
-            _ => "opened",
-        };
         self.into_timeline(outcome, occasion)
     }
 

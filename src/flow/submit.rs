@@ -316,7 +316,12 @@ impl Carriage {
     async fn carry(mut self: Box<Self>, submission: Box<Submission>) -> Result<Answer, FlowError> {
         let done = self.go(submission).await;
         if let (Some(steps), Some(recorder)) = (self.steps, &self.gate.settings.recorder) {
-            recorder.timeline(steps.end(&done, self.is_accepted, &self.occasion));
+            let word = if self.is_accepted {
+                "accepted"
+            } else {
+                "refused"
+            };
+            recorder.timeline(steps.end(&done, word, &self.occasion));
         }
         done
     }

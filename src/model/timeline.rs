@@ -42,7 +42,7 @@ impl StepKind {
 pub struct Step {
     /// What.
     pub kind: StepKind,
-    /// When it began, counted from the request's arrival.
+    /// When it began, counted from the moment the submission had arrived whole, or the load hooks' turn had come.
     pub at: Duration,
     /// How long it took; zero where that does not matter.
     pub took: Duration,

@@ -193,8 +193,12 @@ async fn every_call_of_a_submission_is_kept_to_the_byte_and_in_order() {
 async fn a_stop_a_load_and_a_failure_have_their_timelines() {
     let scene = sqlite();
     let mut app = app(&scene).await;
-    let ask = app.get("/contact").header("x-request-id", "r-load");
-    ask.send().await;
+    app.get("/contact").send().await;
+    app.backend.at("/contact", Script::Reset);
+    // The hook let it go on, but there was no page.
+    assert_eq!(app.get("/contact").send().await.status, 502);
+    app.backend
+        .at("/contact", Script::json(201, &json!({"id": "s-17"})));
     app.post("/contact").form("age=99").send().await;
     app.hooks.at("/check", Script::Reset);
     app.post("/contact").form("age=9").send().await;
@@ -202,13 +206,23 @@ async fn a_stop_a_load_and_a_failure_have_their_timelines() {
     within("shadow calls", app.gate.tasks().wait()).await;
     app.end_store().await;
     let engine = store::open(&scene.settings).await.expect("a store");
-    let text = "SELECT outcome FROM timelines ORDER BY id";
+    let text = "SELECT outcome, record FROM timelines ORDER BY id";
     let rows = engine
         .rows(store::engine::Statement::growing(text))
         .await
         .expect("rows");
     let outcomes: Vec<String> = rows.iter().map(|row| row.text(0).expect("text")).collect();
-    assert_eq!(outcomes, ["opened", "stopped", "unavailable"]);
+    assert_eq!(
+        outcomes,
+        ["opened", "backend_failed", "stopped", "unavailable"]
+    );
+    let opened: Value = serde_json::from_str(&rows[0].text(1).expect("text")).expect("JSON");
+    let steps = opened["steps"].as_array().expect("steps");
+    let last = steps.last().expect("a step");
+    assert_eq!(
+        (&last["step"], &last["status"]),
+        (&json!("answered"), &json!(201))
+    );
     let failed = all(&engine).await;
     let failed = failed
         .iter()
