@@ -76,7 +76,7 @@ pub fn run(args: &Args, attempt: &args::Try) -> anyhow::Result<ExitCode> {
         let key = Arc::new(work.config.proof_key().map_err(|why| anyhow!(why))?);
         let trust = Arc::new(Trust::new(Arc::clone(&key), None));
         let (reach, metrics) = (&settings.reach, Metrics::new());
-        let snapshot = Arc::new(Snapshot::new(book, reach, trust, &metrics, None));
+        let snapshot = Arc::new(Snapshot::new(Arc::new(book), reach, trust, &metrics, None));
         let tasks = TaskTracker::new();
         let responders = Responders::Live {
             recorder: None,

@@ -2,6 +2,7 @@
 //! one is reported and never replaces it.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use crate::cli::logging;
 use crate::cli::read;
 use crate::config::Config;
 use crate::flow::Gate;
+use crate::flow::snapshot::Reach;
 use crate::gateway::tls::Tls;
 use crate::metrics::word::Reloaded;
+use crate::rules::book::Loaded;
 use crate::source::complaint::Complaint;
 use crate::wire::proof::Key;
 
@@ -38,7 +41,25 @@ pub struct Keeper {
     files: BTreeSet<PathBuf>,
     /// When the configuration was last written, as far as is known.
     configured: Option<SystemTime>,
-    watch: Option<Watch>,
+    /// Kept, because it stops watching when it is dropped.
+    watcher: Option<RecommendedWatcher>,
+    /// One for all watchers: what an earlier one has noticed is not forgotten when the next takes its place.
+    notes: Notes,
+    changes: mpsc::Receiver<()>,
+}
+
+/// One waiting note is enough.
+type Notes = mpsc::Sender<()>;
+
+/// What was read again.
+struct Again {
+    loaded: Result<Loaded, Vec<Complaint>>,
+    files: BTreeSet<PathBuf>,
+    reach: Result<Reach, (String, String)>,
+    keys: Result<Config, (String, String)>,
+    /// Whether the certificate is another than before.
+    certificate: Option<Result<bool, String>>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Keeper {
@@ -47,30 +68,44 @@ impl Keeper {
     pub fn begin(config: &Config, mut files: BTreeSet<PathBuf>, tls: Option<Arc<Tls>>) -> Self {
         files.extend(config.reach_files());
         files.extend(config.key_files());
+        let (notes, changes) = mpsc::channel(1);
+        let paths = Paths::all(config, tls.as_deref(), &files);
         let mut keeper = Self {
             config: config.clone(),
             tls,
             files,
             configured: None,
-            watch: None,
+            watcher: watch(&paths, &notes),
+            notes,
+            changes,
         };
-        keeper.configured = keeper.written();
-        keeper.watch_again();
+        let written = keeper.written();
+        keeper.configured = written.filter(|written| *written <= config.begun);
+        // What was written while all of it was being read may have been read before.
+        if paths.changed_since(config.begun) {
+            let _ = keeper.notes.try_send(());
+        }
         keeper
     }
 
     /// Waits until something has changed and settled.
     pub async fn changed(&mut self) {
-        match &mut self.watch {
-            Some(watch) => watch.changed().await,
-            None => std::future::pending().await,
+        // There is always a sender: our own.
+        self.changes.recv().await;
+        let at_last = Instant::now() + AT_LAST;
+        loop {
+            let settled = at_last.min(Instant::now() + SETTLE);
+            match tokio::time::timeout_at(settled, self.changes.recv()).await {
+                Ok(Some(())) if Instant::now() < at_last => {}
+                _ => return,
+            }
         }
     }
 
     /// Reads everything again and puts what is good in force. Says in a line what is in force now.
     pub async fn reload(&mut self, gate: &Arc<Gate>) -> String {
-        // Before reading: what changes from here on is noticed, and a folder that was replaced is watched anew.
-        self.watch_again();
+        // What was noticed until now is read now; whatever comes from here on is noticed anew.
+        while self.changes.try_recv().is_ok() {}
         let written = self.written();
         if written != self.configured {
             self.configured = written;
@@ -78,23 +113,19 @@ impl Keeper {
             tracing::warn!(target: "formgate::reload", "{} has changed; it counts from the next start", file.display());
         }
         let metrics = gate.metrics();
-        if let Some(read) = self.tls.as_ref().map(|tls| tls.reload()) {
-            metrics.reload(Reloaded::Certificate).note(read.is_ok());
-            if let Err(why) = read {
-                tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
-            }
-        }
         let rules = metrics.reload(Reloaded::Rules);
-        let config = self.config.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut files = BTreeSet::new();
-            let loaded = read::book_naming(&config, &mut files);
-            files.extend(config.reach_files());
-            files.extend(config.key_files());
-            let keys = config.with_keys_of_now();
-            (loaded, files, config.reach(), keys)
-        });
-        let (loaded, files, reach, keys) = match read.await {
+        let (config, tls) = (self.config.clone(), self.tls.clone());
+        let (files, notes) = (self.files.clone(), self.notes.clone());
+        let read =
+            tokio::task::spawn_blocking(move || again(&config, tls.as_deref(), &files, &notes));
+        let Again {
+            loaded,
+            files,
+            reach,
+            keys,
+            certificate,
+            watcher,
+        } = match read.await {
             Ok(read) => read,
             Err(error) => {
                 rules.note(false);
@@ -103,9 +134,19 @@ impl Keeper {
                     .to_owned();
             }
         };
-        if files != self.files {
-            self.files = files;
-            self.watch_again();
+        self.files = files;
+        self.watcher = watcher;
+        if let Some(read) = certificate {
+            metrics.reload(Reloaded::Certificate).note(read.is_ok());
+            match read {
+                Ok(true) => {
+                    tracing::info!(target: "formgate::reload", "another certificate is in force for new connections");
+                }
+                Ok(false) => {}
+                Err(why) => {
+                    tracing::error!(target: "formgate::reload", "the certificate stays as it was: {why}");
+                }
+            }
         }
         metrics.reload(Reloaded::Reach).note(reach.is_ok());
         match reach {
@@ -114,10 +155,12 @@ impl Keeper {
                 tracing::error!(target: "formgate::reload", "what `{key}` names stays as it was: {why}");
             }
         }
-        self.take_keys(keys, gate);
+        let keys = self.take_keys(keys, gate);
+        metrics.reload(Reloaded::Keys).note(keys);
         match loaded {
             // What a deployment that deletes and then copies looks like in between; it must not turn every form off.
             Ok(loaded) if loaded.book.is_empty() && !gate.is_empty() => {
+                gate.renew();
                 rules.note(false);
                 tracing::error!(target: "formgate::reload",
                     "`{}` has no rule files any more; those in force stay until there are some, or the next start",
@@ -134,6 +177,8 @@ impl Keeper {
                 summary
             }
             Err(complaints) => {
+                // A mistake in a rule file does not hold up the keys and certificates that are good.
+                gate.renew();
                 rules.note(false);
                 let errors = self.refuse(&complaints);
                 format!("{errors} errors in the rule files; those from before are in force")
@@ -141,8 +186,8 @@ impl Keeper {
         }
     }
 
-    /// Puts the keys in force that the configuration names, if they are others than before.
-    fn take_keys(&mut self, keys: Result<Config, (String, String)>, gate: &Arc<Gate>) {
+    /// Takes the keys that the configuration names, if they are others than before; whether they are good.
+    fn take_keys(&mut self, keys: Result<Config, (String, String)>, gate: &Arc<Gate>) -> bool {
         let taken = keys.and_then(|now| {
             if (&now.key, &now.jwt) == (&self.config.key, &self.config.jwt) {
                 return Ok(());
@@ -152,9 +197,10 @@ impl Keeper {
             self.config = now;
             Ok(())
         });
-        if let Err((key, why)) = taken {
+        if let Err((key, why)) = &taken {
             tracing::error!(target: "formgate::reload", "what `{key}` names stays as it was: {why}");
         }
+        taken.is_ok()
     }
 
     /// When the configuration was last written.
@@ -172,31 +218,39 @@ impl Keeper {
         tracing::error!(target: "formgate::reload", errors, "the rule files stay as they were");
         errors
     }
+}
 
-    fn watch_again(&mut self) {
-        match Watch::begin(self.paths()) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(error) => {
-                self.watch = None;
-                tracing::warn!(target: "formgate::reload", %error, "changes on disk are not noticed; send SIGHUP instead");
-            }
+/// Reads everything again. Blocks.
+fn again(config: &Config, tls: Option<&Tls>, before: &BTreeSet<PathBuf>, notes: &Notes) -> Again {
+    let begun = SystemTime::now();
+    // Before reading: what changes from here on is noticed, and a folder that was replaced is watched anew.
+    let mut watcher = watch(&Paths::all(config, tls, before), notes);
+    let certificate = tls.map(Tls::reload);
+    let mut files = BTreeSet::new();
+    let loaded = read::book_naming(config, &mut files);
+    files.extend(config.reach_files());
+    files.extend(config.key_files());
+    let (keys, reach) = (config.with_keys_of_now(), config.reach());
+    if files != *before {
+        let paths = Paths::all(config, tls, &files);
+        watcher = watch(&paths, notes);
+        // Those that were not watched before are, too, noticed if they changed in between.
+        if paths.changed_since(begun) {
+            let _ = notes.try_send(());
         }
     }
-
-    /// What to look at: the rules, the files they name, certificate and key – and every link on the way there.
-    fn paths(&self) -> Paths {
-        let mut paths = Paths::default();
-        paths.add_folder(&self.config.rules);
-        let tls = self.tls.as_ref().map(|tls| tls.files());
-        let tls = tls.into_iter().flat_map(|files| [&files.cert, &files.key]);
-        for file in tls.chain(&self.files).chain(&self.config.file) {
-            paths.add(file);
-        }
-        paths
+    Again {
+        loaded,
+        files,
+        reach,
+        keys,
+        certificate,
+        watcher,
     }
 }
 
-/// What is watched. A folder is watched as a whole, but only some of what happens in it matters.
+/// What is watched. A folder is watched as a whole, but only some of what happens in it matters. Folders are spelt in
+/// one way, without links and `..`: the system knows each but once, and tells of it in the spelling that was used last.
 #[derive(Debug, Default, Clone)]
 struct Paths {
     /// Every `*.toml` in these matters.
@@ -206,8 +260,19 @@ struct Paths {
 }
 
 impl Paths {
+    /// What to look at: the rules, the files they name, certificate and key – and every link on the way there.
+    fn all(config: &Config, tls: Option<&Tls>, files: &BTreeSet<PathBuf>) -> Self {
+        let mut paths = Self::default();
+        paths.add_folder(&config.rules);
+        let tls = tls.map(Tls::files);
+        let tls = tls.into_iter().flat_map(|files| [&files.cert, &files.key]);
+        for file in tls.chain(files).chain(&config.file) {
+            paths.add(file);
+        }
+        paths
+    }
+
     fn add_folder(&mut self, folder: &Path) {
-        self.rules.extend(std::path::absolute(folder));
         self.rules.extend(folder.canonicalize());
         self.add(folder);
     }
@@ -219,8 +284,8 @@ impl Paths {
         };
         self.names.extend(whole.canonicalize());
         let links = whole.ancestors().filter(|path| path.is_symlink());
-        self.names.extend(links.map(Path::to_path_buf));
-        self.names.insert(whole);
+        self.names.extend(links.filter_map(in_its_folder));
+        self.names.extend(in_its_folder(&whole));
     }
 
     fn folders(&self) -> BTreeSet<PathBuf> {
@@ -239,56 +304,65 @@ impl Paths {
                 .is_some_and(|folder| self.rules.contains(folder));
         swapped || is_rule || self.names.contains(path)
     }
-}
 
-/// Watches folders and says when something that matters has changed.
-#[derive(Debug)]
-struct Watch {
-    /// Kept, because it stops watching when it is dropped.
-    _watcher: RecommendedWatcher,
-    changes: mpsc::Receiver<()>,
-}
-
-impl Watch {
-    fn begin(paths: Paths) -> notify::Result<Self> {
-        let (changed, changes) = mpsc::channel(1);
-        let (folders, rules) = (paths.folders(), paths.rules.clone());
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let matters = event.is_ok_and(|event| {
-                    let lost = event.need_rescan();
-                    let ours = event.paths.iter().any(|path| paths.concern(path));
-                    lost || (ours && !event.kind.is_access())
-                });
-                if matters {
-                    // One waiting note is enough.
-                    let _ = changed.try_send(());
-                }
-            })?;
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
-            // A folder that only leads to the others may be closed to us.
-            if rules.contains(folder) {
-                watched?;
-            }
-        }
-        Ok(Self {
-            _watcher: watcher,
-            changes,
+    /// Whether anything of it was written or replaced after this moment.
+    fn changed_since(&self, moment: SystemTime) -> bool {
+        let rules = self
+            .rules
+            .iter()
+            .filter_map(|folder| folder.read_dir().ok());
+        let rules = rules.flatten().flatten().map(|entry| entry.path());
+        let mut all = rules
+            .filter(|path| self.concern(path))
+            .chain(self.names.iter().cloned());
+        // The moment of a rename, too, and of no other clock than the one files are dated with.
+        all.any(|path| {
+            path.symlink_metadata().is_ok_and(|about| {
+                let seconds = u64::try_from(about.ctime()).unwrap_or_default();
+                let nanoseconds = u64::try_from(about.ctime_nsec()).unwrap_or_default();
+                let changed = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+                SystemTime::UNIX_EPOCH + changed > moment
+            })
         })
     }
+}
 
-    async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        let at_last = Instant::now() + AT_LAST;
-        loop {
-            let settled = at_last.min(Instant::now() + SETTLE);
-            match tokio::time::timeout_at(settled, self.changes.recv()).await {
-                Ok(Some(())) if Instant::now() < at_last => {}
-                _ => return,
-            }
+/// A path with its folder spelt as the system does.
+fn in_its_folder(path: &Path) -> Option<PathBuf> {
+    let (folder, name) = (path.parent()?, path.file_name()?);
+    let folder = folder.canonicalize();
+    Some(folder.ok()?.join(name))
+}
+
+/// Watches until it is dropped, and notes when something that matters has changed.
+fn watch(paths: &Paths, notes: &Notes) -> Option<RecommendedWatcher> {
+    match watch_all(paths, notes.clone()) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(target: "formgate::reload", %error, "changes on disk are not noticed; send SIGHUP instead");
+            None
         }
     }
+}
+
+fn watch_all(paths: &Paths, notes: Notes) -> notify::Result<RecommendedWatcher> {
+    let ours = paths.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let matters = event.is_ok_and(|event| {
+            let lost = event.need_rescan();
+            let ours = event.paths.iter().any(|path| ours.concern(path));
+            lost || (ours && !event.kind.is_access())
+        });
+        if matters {
+            let _ = notes.try_send(());
+        }
+    })?;
+    for folder in paths.folders().iter().filter(|folder| folder.is_dir()) {
+        let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
+        // A folder that only leads to the others may be closed to us.
+        if paths.rules.contains(folder) {
+            watched?;
+        }
+    }
+    Ok(watcher)
 }

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
@@ -49,6 +50,9 @@ use crate::wire::spool;
 pub use crate::config::keys::CONFIG;
 pub use crate::config::sources::Flags;
 pub use crate::config::sources::flag;
+
+/// The secrets that are read again while serving.
+const KEYS: [&str; 2] = ["key", "jwt.key"];
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +116,8 @@ pub struct Config {
     pub store: Option<StoreSettings>,
     /// How login tokens are verified.
     pub jwt: Option<jwt::Settings>,
+    /// When reading it began; what was written since may not be in it.
+    pub begun: SystemTime,
     /// The file it was read from.
     pub file: Option<PathBuf>,
     /// Where each key's value was said, by its path (`limits.body`); a key that is not there has its default.
@@ -161,6 +167,7 @@ impl Default for Config {
             proxy: ProxySource::default(),
             store: None,
             jwt: None,
+            begun: SystemTime::now(),
             file: None,
             said: BTreeMap::new(),
             references: BTreeMap::new(),
@@ -311,8 +318,8 @@ impl Config {
 
     /// The files that [`Config::with_keys_of_now`] reads.
     pub fn key_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        let files = self.references.values();
-        files.filter_map(|reference| secret::file(reference).map(Path::to_path_buf))
+        let references = KEYS.into_iter().filter_map(|key| self.references.get(key));
+        references.filter_map(|reference| secret::file(reference).map(Path::to_path_buf))
     }
 
     /// The verifier of login tokens, if there is a key for them.
@@ -344,6 +351,21 @@ mod tests {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         Config::compose(Some(&path), variables, flags).sound()
+    }
+
+    #[test]
+    fn only_keys_that_are_read_again_are_watched() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "a-secret-that-is-long-enough-for-keys\n").expect("writable");
+        let secret = format!("file:{}", secret.display());
+        let store = format!("[store]\nurl = 'postgres://a@b/c'\npassword = '{secret}'\n");
+        let files = |file: &str| {
+            let config = compose(file, &[], &Vec::new()).expect("good").config;
+            config.key_files().count()
+        };
+        assert_eq!(files(&store), 0);
+        assert_eq!(files(&format!("key = '{secret}'\n{store}")), 1);
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Gate {
     ) -> Arc<Self> {
         settings.intake.spool.meter = Arc::clone(&metrics.spool);
         let trust = Arc::new(Trust::new(Arc::new(key), verifier));
+        let book = Arc::new(book);
         let snapshot = Snapshot::new(book, &settings.reach, Arc::clone(&trust), &metrics, None);
         Arc::new(Self {
             live: ArcSwap::from_pointee(snapshot),
@@ -165,20 +166,29 @@ impl Gate {
 
     /// Puts a new book in force. Requests under way keep the one they began with.
     pub fn replace(&self, book: Book) {
+        self.put(Arc::new(book));
+    }
+
+    /// Puts in force how others are reached and whom to believe, with the book that is in force.
+    pub fn renew(&self) {
+        self.put(Arc::clone(&self.live.load().book));
+    }
+
+    fn put(&self, book: Arc<Book>) {
         let before = self.live.load();
         let (reach, trust) = (self.reach.load(), self.trust.load_full());
         let next = Snapshot::new(book, &reach, trust, &self.metrics, Some(&before));
         self.live.store(Arc::new(next));
     }
 
-    /// How others are reached from the next book on. Connections are kept where nothing is different.
+    /// How others are reached once a book is put in force or renewed. Connections are kept where nothing is different.
     pub fn reach_by(&self, reach: Reach) {
         if **self.reach.load() != reach {
             self.reach.store(Arc::new(reach));
         }
     }
 
-    /// Whom to believe from the next book on; without a key of the operator's, the gateway keeps its own.
+    /// Whom to believe once a book is put in force or renewed; without a key of the operator's, the gateway keeps its own.
     pub fn believe(&self, key: Option<Key>, verifier: Option<Verifier>) {
         let own = || Arc::clone(&self.trust.load().key);
         let key = key.map_or_else(own, Arc::new);

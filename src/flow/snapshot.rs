@@ -21,7 +21,7 @@ use crate::wire::pool;
 #[derive(Debug)]
 pub struct Snapshot {
     /// The rule files.
-    pub book: Book,
+    pub book: Arc<Book>,
     /// The hooks, ready to be called.
     pub targets: Targets,
     /// The backends.
@@ -55,7 +55,7 @@ impl Snapshot {
     /// Makes a book ready to be worked with.
     #[must_use]
     pub fn new(
-        book: Book,
+        book: Arc<Book>,
         reach: &Reach,
         trust: Arc<Trust>,
         metrics: &Metrics,

@@ -25,7 +25,14 @@ pub struct Files {
 #[derive(Debug)]
 pub struct Tls {
     files: Files,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<InForce>,
+}
+
+/// A certificate that fits its key.
+#[derive(Debug)]
+struct InForce {
+    chain: Vec<CertificateDer<'static>>,
+    config: Arc<ServerConfig>,
 }
 
 impl Tls {
@@ -34,20 +41,23 @@ impl Tls {
     /// # Errors
     /// A sentence that names the file, never its content.
     pub fn load(files: Files) -> Result<Self, String> {
-        let config = read(&files)?;
+        let read = read(&files)?;
         Ok(Self {
             files,
-            current: ArcSwap::from_pointee(config),
+            current: ArcSwap::from_pointee(read),
         })
     }
 
-    /// Reads the files again; a bad one never replaces a good one.
+    /// Reads the files again; a bad one never replaces a good one. Says whether the certificate is another.
     ///
     /// # Errors
     /// As [`Tls::load`]; the old certificate stays in force.
-    pub fn reload(&self) -> Result<(), String> {
-        self.current.store(Arc::new(read(&self.files)?));
-        Ok(())
+    pub fn reload(&self) -> Result<bool, String> {
+        let read = read(&self.files)?;
+        // Whoever has the same certificate has the same key: they fit.
+        let is_other = read.chain != self.current.load().chain;
+        self.current.store(Arc::new(read));
+        Ok(is_other)
     }
 
     /// The files.
@@ -59,7 +69,7 @@ impl Tls {
     /// Accepts connections with the certificate that is in force now.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+        TlsAcceptor::from(Arc::clone(&self.current.load().config))
     }
 }
 
@@ -72,7 +82,7 @@ pub(in crate::gateway) fn version(version: ProtocolVersion) -> Option<&'static s
     }
 }
 
-fn read(files: &Files) -> Result<ServerConfig, String> {
+fn read(files: &Files) -> Result<InForce, String> {
     let open = |path: &PathBuf| {
         fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
     };
@@ -91,8 +101,11 @@ fn read(files: &Files) -> Result<ServerConfig, String> {
     let key = key.map_err(|_| format!("`{}` is not a private key in PEM", files.key.display()))?;
     let config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, key);
+        .with_single_cert(chain.clone(), key);
     let mut config = config.map_err(|error| format!("certificate and key do not fit: {error}"))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(InForce {
+        chain,
+        config: Arc::new(config),
+    })
 }

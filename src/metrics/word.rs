@@ -219,5 +219,7 @@ words! {
         Certificate = "certificate",
         /// Authorities and client certificates, towards hooks and backends.
         Reach = "reach",
+        /// The gateway's own key and the key of login tokens.
+        Keys = "keys",
     }
 }

@@ -77,6 +77,24 @@ fn a_reload_is_told_and_counted() {
 }
 
 #[test]
+fn a_bad_key_is_told_and_counted() {
+    let folder = Folder::new();
+    folder.write("rules/contact.toml", &form("/contact", "No."));
+    let [first, second] = ["first", "second"].map(|word| [word; 8].join("-"));
+    folder.write("gateway-key", &first);
+    let config = "key = 'file:gateway-key'\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    folder.write("formgate.toml", config);
+    let serving = Serving::begin(&folder, &[], &[]);
+    let is_bad = "formgate_reload_bad{what=\"keys\"}";
+    assert_eq!(number(&serving, is_bad), 0);
+    folder.write("gateway-key", "short");
+    until("a bad key", || number(&serving, is_bad) == 1);
+    assert_eq!(report(&serving)["reloads"]["keys"]["good"], false);
+    folder.write("gateway-key", &second);
+    until("a good key", || number(&serving, is_bad) == 0);
+}
+
+#[test]
 fn it_says_that_it_ends_before_it_does() {
     let (_folder, mut serving) = begin("drain_delay = \"60s\"");
     serving.signal("TERM");

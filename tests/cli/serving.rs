@@ -84,7 +84,7 @@ impl Serving {
     }
 
     /// Submits a form; status and body.
-    fn submit(&self, path: &str) -> (u16, String) {
+    pub(crate) fn submit(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.send(path, "a=1");
         (status, body)
     }
@@ -150,7 +150,7 @@ fn request(path: &str, body: &str) -> String {
 }
 
 /// Asks again and again, with a deadline.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = SystemTime::now();
     while !is_so() {
         let waited = began.elapsed().unwrap_or_default();
@@ -162,7 +162,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A form that stops every submission with this message.
-fn form(path: &str, msg: &str) -> String {
+pub(crate) fn form(path: &str, msg: &str) -> String {
     format!(
         "[form]\nsubmit = \"POST {path}\"\n\n[[rule]]\non = \"preprocess\"\nreply = {{ msg = \"{msg}\", msg_type = \"error\" }}\n"
     )
@@ -426,6 +426,78 @@ fn a_certificate_is_read_again_and_a_bad_one_is_not_taken() {
     serving.wait_for_log("the certificate stays as it was: `tls/cert.pem` holds no certificate");
     folder.write("tls/cert.pem", &cert);
     serving.wait_for_log("were read again");
+    assert!(!serving.log().contains("another certificate"));
+    let (cert, key) = made("localhost");
+    folder.write("tls/cert.pem", &cert);
+    folder.write("tls/key.pem", &key);
+    serving.wait_for_log("another certificate is in force for new connections");
+}
+
+/// A form with a hook whose token is in this file.
+fn naming(path: &str, msg: &str, file: &str) -> String {
+    let hook = format!(
+        "[[hook]]\non = \"submit\"\nurl = \"http://127.0.0.1:9/\"\nheaders = {{ authorization = \"file:{file}\" }}\n"
+    );
+    format!("{}\n{hook}", form(path, msg))
+}
+
+#[test]
+fn a_folder_may_be_spelt_in_several_ways() {
+    let folder = Folder::new();
+    folder.write("formgate.toml", "project = 'one'\n");
+    folder.write("token", "first\n");
+    folder.write("rules/x.toml", &naming("/x", "First.", "../token"));
+    let serving = Serving::begin(&folder, &[], &[]);
+    folder.write("formgate.toml", "project = 'two'\n");
+    serving.wait_for_log("formgate.toml has changed");
+    folder.write(
+        "rules/x.toml",
+        &naming("/x", "Second.", "../rules/../token"),
+    );
+    serving.wait_for("/x", "Second.");
+    let read = || serving.log().matches("were read again").count();
+    let before = read();
+    folder.write("token", "second\n");
+    until("another reading", || read() > before);
+}
+
+#[test]
+fn what_changes_while_it_reads_is_noticed() {
+    /// Lets the reader of this pipe wait, changes `/a` meanwhile, and lets it go on.
+    fn change(folder: &Folder, pipe: &str, msg: &str) {
+        let opened = std::fs::OpenOptions::new()
+            .write(true)
+            .open(folder.join(pipe));
+        let mut opened = opened.expect("somebody reads");
+        folder.write("rules/a.toml", &form("/a", msg));
+        // Whoever reads next finds a file.
+        folder.write("rules/.token", "second\n");
+        std::fs::rename(folder.join("rules/.token"), folder.join(pipe)).expect("renamed");
+        opened.write_all(b"first\n").expect("it reads");
+    }
+    let folder = Folder::new();
+    for pipe in ["rules/one", "elsewhere/two"] {
+        folder.write(pipe, "");
+        std::fs::remove_file(folder.join(pipe)).expect("removed");
+        let mut made = std::process::Command::new("mkfifo");
+        assert!(
+            made.arg(folder.join(pipe))
+                .status()
+                .expect("it runs")
+                .success()
+        );
+    }
+    folder.write("rules/a.toml", &form("/a", "First."));
+    folder.write("rules/b.toml", &naming("/b", "First.", "one"));
+    let serving = thread::scope(|scope| {
+        scope.spawn(|| change(&folder, "rules/one", "Second."));
+        Serving::begin(&folder, &[], &[])
+    });
+    serving.wait_for("/a", "Second.");
+    // Of a file that was not named before, too.
+    folder.write("rules/b.toml", &naming("/b", "Second.", "../elsewhere/two"));
+    change(&folder, "elsewhere/two", "Third.");
+    serving.wait_for("/a", "Third.");
 }
 
 #[test]

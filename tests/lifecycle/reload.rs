@@ -326,6 +326,17 @@ async fn keys_are_exchanged_while_it_serves() {
     place.write("gateway-key", &second);
     within("the old key to go", async { while spares(&first).await {} }).await;
     assert!(spares(&second).await);
+    // A mistake in a rule file, which keeps all rules as they are, does not hold up a key.
+    place.write("rules/other.toml", "[form]\nsubmitt = 1\n");
+    program
+        .wait_for_log("the rule files stay as they were")
+        .await;
+    place.write("login-key", &first);
+    within("the login key", async { while !knows(&first).await {} }).await;
+    assert!(!knows(&second).await);
+    place.write("login-key", &second);
+    within("the login key", async { while !knows(&second).await {} }).await;
+    std::fs::remove_file(place.join("rules/other.toml")).expect("a file");
     std::fs::remove_file(place.join("login-key")).expect("a file");
     program
         .wait_for_log("what `jwt.key` names stays as it was: cannot read the secret file")
