@@ -120,6 +120,29 @@ fn module_of(path: &Path) -> String {
     name.trim_end_matches(".rs").to_owned()
 }
 
+/// A file of tests that no program of tests names is never run, and nobody hears of it.
+#[test]
+fn every_file_of_tests_is_part_of_a_program() {
+    let lost = files("tests", &[".rs"]).into_iter().filter(|(path, _)| {
+        let folder = path.parent().expect("a folder");
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        if folder == root().join("tests") || matches!(&*name, "main" | "mod") {
+            return false;
+        }
+        let above = [
+            folder.join("main.rs"),
+            folder.join("mod.rs"),
+            folder.with_extension("rs"),
+        ];
+        let mut texts = above
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok());
+        !texts.any(|text| text.contains(&format!("mod {name};")))
+    });
+    let lost: Vec<String> = lost.map(|(path, _)| shown(&path, 0)).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
 /// Whether `text` holds `word` with nothing of an identifier before it.
 fn names<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = &'t str> {
     text.match_indices(word).filter_map(move |(at, _)| {

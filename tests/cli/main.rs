@@ -2,6 +2,7 @@
 //! made of is tested beside the code.
 #![allow(clippy::panic, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod commands;
 mod schemas;
 mod secrets;
