@@ -206,9 +206,15 @@ pub struct Details {
 }
 
 impl Details {
-    /// About how much memory everything takes that may hold values: what [`Self::drop_contents`] gives back.
+    /// About how much memory everything takes that may hold values: what [`Self::leave_out`] gives back.
     #[must_use]
     pub fn weight(&self) -> usize {
+        self.contents_weight() + map_weight(&self.extracted)
+    }
+
+    /// Of this, what is kept for a shorter time than the job.
+    #[must_use]
+    pub fn contents_weight(&self) -> usize {
         let headers = [&self.headers, &self.answer_headers].into_iter().flatten();
         let headers = headers.map(|(name, value)| LINE + name.as_str().len() + value.len());
         let said = map_weight(&self.patch) + self.debug.as_ref().map_or(0, weight);
@@ -219,9 +225,10 @@ impl Details {
     pub fn leave_out(&mut self) {
         self.dropped = self.weight() > 0;
         self.drop_contents();
+        self.extracted = Map::new();
     }
 
-    /// Leaves out everything that may hold values.
+    /// Leaves out everything that is kept for a shorter time than the job.
     pub fn drop_contents(&mut self) {
         (self.sent, self.received) = (Bytes::new(), Bytes::new());
         (self.headers, self.answer_headers) = (HeaderMap::new(), HeaderMap::new());

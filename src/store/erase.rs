@@ -9,6 +9,7 @@ use crate::store::engine::Engine;
 use crate::store::engine::Row;
 use crate::store::engine::Statement;
 use crate::store::engine::StoreError;
+use crate::store::jobs;
 
 /// What was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,16 @@ pub async fn person(engine: &Engine, id: &str) -> Result<Erased, StoreError> {
     transaction
         .execute(Statement::new(contents, [person()]))
         .await?;
+    let records = "SELECT id, record FROM jobs WHERE person = $1";
+    for row in transaction
+        .rows(Statement::new(records, [person()]))
+        .await?
+    {
+        let bare = jobs::without_values(&row.text(1)?);
+        let bare = [Arg::text(row.text(0)?), Arg::text(bare)];
+        let record = "UPDATE jobs SET record = $2 WHERE id = $1";
+        transaction.execute(Statement::new(record, bare)).await?;
+    }
     let jobs = "UPDATE jobs SET person = NULL, erased = $2 WHERE person = $1";
     let jobs = Statement::new(jobs, [person(), Arg::int(now)]);
     let jobs = transaction.execute(jobs).await?;

@@ -92,7 +92,7 @@ fn job_rows(mut job: Job, rows: &mut Rows) {
 }
 
 fn has_contents(details: &Details) -> bool {
-    details.weight() > 0
+    details.contents_weight() > 0
 }
 
 /// Milliseconds since 1970 that an id of version 7 holds; now, for any other.
@@ -288,6 +288,15 @@ fn job_of(row: &Row) -> Result<Value, StoreError> {
         job.insert("erased".to_owned(), shown(erased).into());
     }
     Ok(job)
+}
+
+/// A record without the values that were taken out of the answer.
+pub(in crate::store) fn without_values(record: &str) -> String {
+    let mut record = parsed(record);
+    if let Some(record) = record.as_object_mut() {
+        record.insert("extracted".to_owned(), json!({}));
+    }
+    record.to_string()
 }
 
 fn parsed(text: &str) -> Value {

@@ -51,6 +51,7 @@ fn job(form: &str, outcome: Outcome, person: &str) -> Job {
         sent: Bytes::from_static(b"{\"doc\":{\"a\":\"\0\xff\"}}"),
         received: Bytes::from_static(b"{}"),
         patch: serde_json::Map::from_iter([("a".to_owned(), json!({"from": 1, "to": "\0"}))]),
+        extracted: serde_json::Map::from_iter([("run".to_owned(), json!(format!("of {person}")))]),
         ..Details::default()
     };
     Job {
@@ -301,6 +302,9 @@ async fn a_person_is_erased_and_nobody_else() {
         assert_eq!(erased.jobs, 1);
         let one = async |id: &str| jobs::find(&engine, id).await.expect("rows").expect("there");
         let (ana, ben) = (one(&ids[0]).await, one(&ids[1]).await);
+        assert_eq!(ana.job["extracted"], json!({}));
+        assert_eq!(ben.job["extracted"]["run"], "of ben");
+        assert_eq!(ana.job["outcome"], "continued", "the rest is as it was");
         assert!(ana.sent.is_none() && ana.contents.is_none() && ana.job["erased"].is_string());
         assert!(ben.sent.is_some() && ben.job["erased"].is_null());
         assert_eq!(erase::times(&engine, "ana").await.expect("rows").len(), 1);
@@ -437,6 +441,10 @@ async fn everything_that_may_be_large_counts_to_the_queue() {
     let many = json!(vec![0; 60_000 / size_of::<serde_json::Value>() + 1]);
     let larges = [
         Details {
+            extracted: changes.as_object().expect("an object").clone(),
+            ..Details::default()
+        },
+        Details {
             patch: changes.as_object().expect("an object").clone(),
             ..Details::default()
         },
@@ -468,7 +476,7 @@ async fn everything_that_may_be_large_counts_to_the_queue() {
         assert!(work.step().await);
         assert_eq!(meter.waiting_bytes.get(), 0, "written");
     }
-    assert_eq!(count(&engine, "jobs").await, 8);
+    assert_eq!(count(&engine, "jobs").await, 10);
     assert_eq!(count(&engine, "contents").await, 4);
 }
 
