@@ -266,11 +266,11 @@ impl Said {
         said
     }
 
-    /// 503: too many submissions of the form are under way, so that nobody was asked about this one.
+    /// 503: too many submissions of the form are under way, or connections of an address, and nobody was asked.
     #[must_use]
     pub fn crowded(limit: &'static str) -> Self {
-        let said = Self::new(Outcome::Unavailable, 503, Word::Unavailable);
-        let mut said = said.error(Word::CheckFailed);
+        let said = Self::new(Outcome::Unavailable, 503, Word::Busy);
+        let mut said = said.error(Word::Crowded);
         said.statement = Some(Word::NothingSaved);
         said.ended = Ended::Shed;
         said.retry_after = Some(CROWDED);
@@ -346,7 +346,6 @@ impl Said {
             415 => Word::Unsupported,
             421 => Word::Misdirected,
             431 => Word::HeaderTooLarge,
-            503 => Word::Unreachable,
             _ => Word::Unreadable,
         };
         let mut said = Self::new(Outcome::Rejected, rejected.status, Word::Rejected).error(word);

@@ -112,18 +112,22 @@ impl Fault {
             Self::Crowded => (503, "Service Unavailable"),
             _ => (400, "Bad Request"),
         };
-        let later = if status == 503 {
-            "retry-after: 5\r\n"
-        } else {
-            ""
+        let said = match (self, self.limit()) {
+            // Not the request's own fault.
+            (Self::Crowded, Some(limit)) => Said::crowded(limit),
+            (_, limit) => {
+                let mut text = self.to_string();
+                text.replace_range(..1, &text[..1].to_uppercase());
+                Said::rejected(Rejected {
+                    limit,
+                    ..Rejected::with(status, format!("{text}."))
+                })
+            }
         };
-        let mut text = self.to_string();
-        text.replace_range(..1, &text[..1].to_uppercase());
-        let rejected = Rejected {
-            limit: self.limit(),
-            ..Rejected::with(status, format!("{text}."))
-        };
-        let body = Said::rejected(rejected).to_text(status);
+        let later = said.retry_after.map_or_else(String::new, |after| {
+            format!("retry-after: {}\r\n", after.as_secs())
+        });
+        let body = said.to_text(status);
         let head = format!(
             "HTTP/1.1 {status} {reason}\r\ncontent-type: application/problem+json\r\ncontent-language: en\r\ncache-control: no-store\r\n\
              {later}content-length: {}\r\nconnection: close\r\n\r\n",

@@ -86,6 +86,21 @@ words! {
         "Se ha producido un error aquí"
     }
 
+    /// The title where too much is under way.
+    Busy = "busy" {
+        "The site is busy"
+        "Die Website ist ausgelastet"
+        "Le site est surchargé"
+        "El sitio está saturado"
+    }
+
+    /// Too much is under way.
+    Crowded = "crowded" {
+        "Too many requests are under way just now. Please try again in a moment."
+        "Gerade sind zu viele Anfragen in Arbeit. Bitte versuchen Sie es gleich noch einmal."
+        "Trop de demandes sont en cours. Veuillez réessayer dans un instant."
+        "Hay demasiadas solicitudes en curso. Vuelva a intentarlo dentro de un momento."
+    }
     /// A hook that must be asked could not be.
     CheckFailed = "check_failed" {
         "The form could not be checked just now. Please try again in a moment."

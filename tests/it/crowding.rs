@@ -368,7 +368,12 @@ async fn an_address_with_too_many_connections_is_told_so_and_others_are_served()
             answer.header("connection"),
         );
         assert_eq!(told, (503, Some("5"), Some("close")));
-        assert_eq!(answer.json()["limit"], "limits.connections_per_address");
+        let said = answer.json();
+        assert_eq!(said["limit"], "limits.connections_per_address");
+        assert_eq!(said["outcome"], "unavailable");
+        assert_eq!(said["title"], "The site is busy");
+        let msg = said["msg"].as_str().expect("a sentence");
+        assert!(msg.starts_with("Too many requests"), "{msg}");
         assert!(third.rest().await.is_empty());
     }
     assert_eq!(app.backend.count(), 2, "the backend hears of none of it");
