@@ -55,7 +55,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls", &["gateway", "main", "source", "wire"]),
     ("rustls_native_certs", &["wire"]),
     ("sd_notify", &["cli"]),
-    ("socket2", &["gateway"]),
+    ("socket2", &["cli", "gateway"]),
     ("rustix", &["store"]),
     ("sqlx", &["store"]),
     ("tokio_rustls", &["gateway", "wire"]),

@@ -10,6 +10,7 @@ use anyhow::Context;
 use anyhow::bail;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use socket2::SockRef;
 use tokio::time::MissedTickBehavior;
 
 /// The name of the socket on which the operator's own requests come; all others are people's.
@@ -29,7 +30,7 @@ impl Handed {
     /// one thread.
     ///
     /// # Errors
-    /// Something that is no TCP socket, or two that are named `admin`.
+    /// Something that is no TCP socket that listens, or two that are named `admin`.
     pub fn take() -> anyhow::Result<Self> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
@@ -40,6 +41,12 @@ impl Handed {
             let socket = sockets
                 .take_tcp_listener(number)
                 .with_context(|| format!("the service manager handed over `{name}`"))?;
+            let listens = |socket: &TcpListener| SockRef::from(socket).is_listener();
+            if !socket.as_ref().map_or(Ok(true), listens)? {
+                bail!(
+                    "the service manager handed over `{name}`, which is a connection and does not listen"
+                );
+            }
             match socket {
                 Some(_) if name == ADMIN && handed.admin.is_some() => {
                     bail!("the service manager handed over two sockets named `{ADMIN}`");

@@ -106,6 +106,9 @@ impl Limits {
 /// How many peers are told at a time that they have too many connections; more are closed without a word.
 const COURTESY: usize = 64;
 
+/// How many connections may wait to be accepted.
+const WAITING: u32 = 1024;
+
 /// A listening gateway.
 #[derive(Debug)]
 pub struct Listener {
@@ -257,8 +260,8 @@ impl Door {
         // Asked directly: the runtime may not have heard of the last ones yet.
         let sockets = sockets.into_iter().filter_map(|it| it.into_std().ok());
         for socket in sockets {
-            while let Ok(place) = Arc::clone(places).try_acquire_owned() {
-                let Ok((stream, address)) = socket.accept() else {
+            for (stream, address) in waiting(&socket) {
+                let Ok(place) = Arc::clone(places).try_acquire_owned() else {
                     break;
                 };
                 let stream = stream
@@ -270,6 +273,15 @@ impl Door {
             }
         }
     }
+}
+
+/// Whoever waits at a socket that does not block, but no more than fit into its queue: whoever comes again as fast as
+/// they are turned away must not keep the end from coming.
+fn waiting(
+    socket: &std::net::TcpListener,
+) -> impl Iterator<Item = (std::net::TcpStream, SocketAddr)> {
+    let accepted = std::iter::from_fn(|| socket.accept().ok());
+    accepted.take(WAITING as usize)
 }
 
 /// The next connection, once there is a place for it.
@@ -321,8 +333,6 @@ fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    /// How many connections may wait to be accepted.
-    const WAITING: u32 = 1024;
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {

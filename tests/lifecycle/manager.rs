@@ -1,7 +1,11 @@
 //! What a service manager sees: sockets it hands over are served, and it is told how the program is.
 
+use std::io::BufRead;
+use std::io::BufReader;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -189,6 +193,46 @@ async fn what_is_no_socket_is_refused() {
         said.contains("the service manager handed over `formgate.socket`: fd 3 is not a socket"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn what_does_not_listen_is_refused() {
+    let place = place();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    for name in ["admin", "formgate.socket"] {
+        let stream = std::net::TcpStream::connect(address).expect("a connection");
+        let ran = Command::new("sh")
+            .args([
+                "-c",
+                "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --listen 127.0.0.1:0",
+            ])
+            .arg(env!("CARGO_BIN_EXE_formgate"))
+            .current_dir(place.path())
+            .env("LISTEN_FDNAMES", name)
+            .stdin(OwnedFd::from(stream))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut program = Ending(ran.expect("it runs"));
+        let mut said = String::new();
+        let stderr = program.0.stderr.take().expect("piped");
+        // Its first line: one that serves would go on for ever.
+        BufReader::new(stderr).read_line(&mut said).expect("text");
+        let why = format!("handed over `{name}`, which is a connection and does not listen");
+        assert!(said.contains(&why), "{said}");
+    }
+}
+
+/// A program that ends with the test.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Whether a program is there; if not, the test that needs it is skipped.
