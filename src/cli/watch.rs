@@ -181,7 +181,8 @@ impl Keeper {
                 gate.renew();
                 rules.note(false);
                 let errors = self.refuse(&complaints);
-                format!("{errors} errors in the rule files; those from before are in force")
+                let plural = if errors == 1 { "" } else { "s" };
+                format!("{errors} error{plural} in the rule files; those from before are in force")
             }
         }
     }
