@@ -334,7 +334,7 @@ impl Pool {
         kept.idle.push(back);
         if !kept.is_swept {
             kept.is_swept = true;
-            tokio::spawn(sweep(Arc::downgrade(self), self.settings.idle / 2));
+            tokio::spawn(sweep(Arc::downgrade(self), self.settings.idle));
         }
     }
 
@@ -353,9 +353,10 @@ impl Pool {
 }
 
 /// Looks after the connections that nobody uses, as long as there are any: without requests nobody else does.
-async fn sweep(pool: Weak<Pool>, every: Duration) {
+async fn sweep(pool: Weak<Pool>, idle: Duration) {
+    let every = (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
     loop {
-        tokio::time::sleep(every.max(Duration::from_millis(50))).await;
+        tokio::time::sleep(every).await;
         let Some(pool) = pool.upgrade() else { return };
         if !pool.close_old(Instant::now()) {
             return;

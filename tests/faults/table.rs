@@ -127,7 +127,9 @@ impl Table {
             .cells
             .get(&row(case))
             .and_then(|cells| cells.get(&fault(case)));
-        cell.is_some_and(|words| words.contains(word))
+        // The reset of an HTTP/2 stream can overtake the head of an answer that breaks off.
+        let unseen = case.kind.http2 && word == "silence, it was";
+        cell.is_some_and(|words| words.contains(word) || (unseen && words.contains("half")))
     }
 
     /// Puts it into the docs.
