@@ -124,7 +124,7 @@ const MAX_LISTED: usize = 20;
 const MAX_TEXT: usize = 300;
 
 /// At most so many characters, without any that could be taken for another line of the log.
-fn shortened(text: &str, most: usize) -> String {
+pub(in crate::flow) fn shortened(text: &str, most: usize) -> String {
     let mut chars = text.chars().filter(|c| !c.is_control());
     let mut short: String = chars.by_ref().take(most).collect();
     if chars.next().is_some() {

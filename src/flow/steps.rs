@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::request::Parts;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use crate::backend::BackendError;
 use crate::flow::answer::Answer;
 use crate::flow::error::FlowError;
+use crate::flow::journal::shortened;
 use crate::flow::person;
 use crate::flow::submission::Submission;
 use crate::model::call::Occasion;
@@ -20,6 +22,13 @@ use crate::model::timeline::Step;
 use crate::model::timeline::StepKind;
 use crate::model::timeline::Timeline;
 use crate::store::writer::Recorder;
+
+/// How much of a path is kept, in characters: thousands of timelines may wait to be written.
+const PATH: usize = 2048;
+
+fn path(head: &Parts) -> String {
+    shortened(head.uri.path(), PATH)
+}
 
 /// What has happened so far.
 #[derive(Debug)]
@@ -59,14 +68,13 @@ impl Steps {
     pub(in crate::flow) fn arrived(&mut self, submission: &Submission) {
         let head = &submission.head;
         let fields = submission.doc.visible_names().len();
-        let about =
-            json!({"method": head.method.as_str(), "path": head.uri.path(), "fields": fields});
+        let about = json!({"method": head.method.as_str(), "path": path(head), "fields": fields});
         self.add(StepKind::Arrived, object(about));
     }
 
     /// A page is asked for.
-    pub(in crate::flow) fn opened(&mut self, head: &http::request::Parts) {
-        let about = json!({"method": head.method.as_str(), "path": head.uri.path()});
+    pub(in crate::flow) fn opened(&mut self, head: &Parts) {
+        let about = json!({"method": head.method.as_str(), "path": path(head)});
         self.add(StepKind::Arrived, object(about));
     }
 
