@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::apply::Draft;
-use crate::config::apply::parsed;
 use crate::config::apply::secret_of;
 use crate::config::apply::set;
 use crate::source::measure::show_duration;
@@ -44,7 +43,14 @@ impl Config {
             let path = "store.password".to_owned();
             self.references.insert(path, reference);
         }
-        let place = parsed(table, "url", |text| Place::parse(text, folder));
+        let place = table.text("url").and_then(|url| {
+            // A password may stand in it, which is complained of.
+            if url.value.contains('@') {
+                table.page().conceal(url.span.clone());
+            }
+            let place = table.parsed(&url, |text| Place::parse(text, folder));
+            place.map(|placed| placed.value)
+        });
         let before = self.store.take().map(|store| store.place);
         let Some(mut place) = place.or(before) else {
             // A URL that was given but could not be read has been complained of.

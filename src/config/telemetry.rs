@@ -120,6 +120,10 @@ impl Telemetry {
         if table.has("otlp_headers") {
             let headers = table.texts("otlp_headers").into_iter();
             let read = headers.filter_map(|text| {
+                let value = text.value.split_once('=').map(|(_, value)| value.trim());
+                if !value.is_some_and(secret::is_reference) {
+                    table.page().conceal(text.span.clone());
+                }
                 let header = table.parsed(&text, |text| header(text, folder))?.value;
                 if header.reference.is_none() && looks_secret(&header.name) {
                     table.page().warn(

@@ -123,6 +123,9 @@ impl Sources {
         let [ca, certificate, key] = KEYS;
         let take = |slot: &mut Option<String>, name: &str| {
             if let Some(text) = table.text(name) {
+                if !secret::is_reference(&text.value) {
+                    table.page().conceal(text.span);
+                }
                 *slot = Some(secret::from_folder(&text.value, folder));
             }
         };

@@ -18,6 +18,8 @@ use crate::source::complaint::Text;
 pub struct Page {
     text: Arc<Text>,
     complaints: RefCell<Vec<Complaint>>,
+    /// Values that are in no picture.
+    secrets: RefCell<Vec<Range<usize>>>,
     /// Whether it is no TOML: then everything else that seems wrong may only follow from that.
     garbled: Cell<bool>,
 }
@@ -33,6 +35,7 @@ impl Page {
         Self {
             text: Arc::new(text),
             complaints: RefCell::default(),
+            secrets: RefCell::default(),
             garbled: Cell::new(false),
         }
     }
@@ -88,6 +91,11 @@ impl Page {
         self.add(Severity::Warning, span, message.into(), label.into());
     }
 
+    /// Keeps a value out of the pictures of all complaints: these go to logs.
+    pub fn conceal(&self, span: Range<usize>) {
+        self.secrets.borrow_mut().push(span);
+    }
+
     fn add(&self, severity: Severity, span: Range<usize>, message: String, label: String) {
         if self.garbled.get() {
             return;
@@ -113,7 +121,7 @@ impl Page {
     #[must_use]
     pub fn into_complaints(self) -> Vec<Complaint> {
         let mut complaints = self.complaints.into_inner();
-        conceal(&self.text, &mut complaints);
+        conceal(&self.text, self.secrets.into_inner(), &mut complaints);
         complaints
             .sort_by_key(|complaint| complaint.place.as_ref().map_or(0, |(_, span)| span.start));
         complaints
@@ -124,15 +132,15 @@ impl Page {
 const SECRET: [&str; 2] = ["in plain text", "user information"];
 
 /// Puts asterisks in the place of such values, in the pictures of all complaints.
-fn conceal(text: &Arc<Text>, complaints: &mut [Complaint]) {
+fn conceal(text: &Arc<Text>, mut spans: Vec<Range<usize>>, complaints: &mut [Complaint]) {
     let is_secret = |complaint: &&Complaint| {
         let message = complaint.message.as_str();
         SECRET.iter().any(|words| message.contains(words))
     };
     let secrets = complaints.iter().filter(is_secret);
-    let spans: Vec<Range<usize>> = secrets
-        .filter_map(|complaint| complaint.place.as_ref().map(|(_, span)| span.clone()))
-        .collect();
+    spans.extend(
+        secrets.filter_map(|complaint| complaint.place.as_ref().map(|(_, span)| span.clone())),
+    );
     if spans.is_empty() {
         return;
     }

@@ -22,6 +22,12 @@ pub fn resolve(text: &str, folder: &Path) -> Option<Result<Secret, String>> {
         .map(|path| from_file(&folder.join(path)))
 }
 
+/// Whether a text says where a secret is, and is none itself.
+#[must_use]
+pub fn is_reference(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
+}
+
 /// The same reference wherever it is read: a path counts from `folder`.
 #[must_use]
 pub fn from_folder(text: &str, folder: &Path) -> String {
