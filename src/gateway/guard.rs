@@ -226,11 +226,12 @@ impl<S> Guard<S> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some((deadline, fault)) = self.deadline() else {
             // hyper does not read again by itself when an answer is done: then somebody must look how long it is idle.
-            if !self.clock.is_set() && !self.reader.is_raw() {
-                let look = match self.ending {
-                    Some(_) => LAST_CALL,
-                    None => self.patience.idle,
-                };
+            let look = match self.ending {
+                // Sooner than was thought before: nothing else wakes when the last bytes of the last answer are out.
+                Some(_) => Some(LAST_CALL),
+                None => (!self.clock.is_set()).then_some(self.patience.idle),
+            };
+            if let Some(look) = look.filter(|_| !self.reader.is_raw()) {
                 let _ = self.clock.poll_until(Instant::now() + look, cx);
             }
             return Poll::Pending;
