@@ -753,7 +753,10 @@ fn every_promise_of_the_start_page_is_kept() {
         "Ana",
         "Keller",
         "Hay fever",
-        "4111",
+        // Four digits alone stand in ports and ids, too.
+        "4111 1111",
+        "4111+1111",
+        "4111%201111",
         "gmial",
         "Berne",
         "station",
