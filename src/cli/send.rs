@@ -11,8 +11,6 @@ use anyhow::anyhow;
 use anyhow::bail;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header;
-use http::response::Parts;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -33,8 +31,10 @@ use crate::flow::consult::Consulted;
 use crate::flow::trial;
 use crate::flow::trial::Trial;
 use crate::hooks::answer;
-use crate::hooks::answer::Answered;
 use crate::hooks::answer::MAX_REPLY;
+use crate::hooks::by_hand::Heard;
+use crate::hooks::by_hand::Unheard;
+use crate::hooks::by_hand::hear;
 use crate::hooks::call;
 use crate::hooks::call::Ask;
 use crate::hooks::target::Target;
@@ -238,13 +238,7 @@ impl<'a> Call<'a> {
         let url = format!("{}{}", self.rule.origin, request.uri());
         let headers = request.headers().clone();
         let began = Instant::now();
-        let heard = hear(
-            &target,
-            request,
-            began + self.rule.timeout,
-            self.rule.timeout,
-        )
-        .await;
+        let heard = hear(&target, request).await;
         let took = began.elapsed();
         let (reading, failed) = judge(&heard, ask);
         let applies = self.rule.when.is_always()
@@ -295,56 +289,17 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An answer as it came.
-struct Heard {
-    head: Parts,
-    /// `None` if it was too large.
-    body: Option<Bytes>,
-}
-
-async fn hear(
-    target: &Target,
-    request: Box<http::Request<Outgoing>>,
-    deadline: Instant,
-    timeout: Duration,
-) -> Result<Heard, String> {
-    let exchange = target.pool.send(request, timeout).await;
-    let exchange = exchange.map_err(|error| error.to_string())?;
-    let (head, body) = exchange.response.into_parts();
-    let body = body.until(deadline).whole(MAX_REPLY).await;
-    let body = body.map_err(|broken| format!("the reply broke off: {broken}"))?;
-    Ok(Heard { head, body })
-}
-
 /// What the protocol says of an answer; the flag says that it is no reply at all.
-fn judge(heard: &Result<Heard, String>, ask: Ask<'_>) -> (Reading, bool) {
+fn judge(heard: &Result<Heard, Unheard>, ask: Ask<'_>) -> (Reading, bool) {
     let heard = match heard {
         Ok(heard) => heard,
-        Err(why) => {
-            let faults = vec![Finding::new("connection", why.as_str())];
-            let reading = Reading {
-                faults,
-                ..Reading::default()
-            };
-            return (reading, true);
-        }
-    };
-    let text = |name: header::HeaderName| {
-        let value = heard.head.headers.get(name);
-        value.and_then(|value| value.to_str().ok())
-    };
-    let answered = Answered {
-        status: heard.head.status.as_u16(),
-        content_type: text(header::CONTENT_TYPE),
-        encoding: text(header::CONTENT_ENCODING),
-        location: text(header::LOCATION),
-        body: heard.body.clone(),
+        Err(unheard) => return (unheard.reading(), true),
     };
     let limits = Limits {
         nested: ask.form.nested || matches!(ask.doc, Doc::Json(_)),
         allowed: ask.allowed,
     };
-    let (mut reading, failed) = answer::read(&answered, limits);
+    let (mut reading, failed) = answer::read(&heard.answered(), limits);
     if failed.is_none() {
         ask.form.admit(ask.named.event, &mut reading, ask.doc);
     }
@@ -357,7 +312,7 @@ struct Report<'a> {
     url: String,
     headers: HeaderMap,
     sent: Bytes,
-    heard: Result<Heard, String>,
+    heard: Result<Heard, Unheard>,
     took: Duration,
     reading: Reading,
     /// Whether the hook's `when` holds for this doc.

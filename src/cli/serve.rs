@@ -108,7 +108,6 @@ async fn go(work: Work, handed: Handed, as_json: bool) -> anyhow::Result<ExitCod
     let sockets = handed.public.len();
     let Handed { public, admin } = handed;
     let listener = listen(public, &config, tls.clone()).await?;
-    let metrics = Metrics::new();
     let accounts = config.accounts(out::stream(), &metrics.telemetry);
     let accounts = accounts.map_err(|why| anyhow!(why))?;
     let listener = listener.telling(accounts.clone());

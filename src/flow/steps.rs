@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use crate::backend::BackendError;
 use crate::flow::answer::Answer;
 use crate::flow::error::FlowError;
+use crate::flow::journal;
 use crate::flow::journal::shortened;
 use crate::flow::person;
 use crate::flow::submission::Submission;
 use crate::model::call::Occasion;
-use crate::model::decision::Course;
 use crate::model::decision::Decision;
 use crate::model::timeline::Step;
 use crate::model::timeline::StepKind;
@@ -80,17 +80,10 @@ impl Steps {
 
     /// An event was decided, having been asked about since `from`.
     pub fn decided(&mut self, decision: &Decision, from: Instant) {
-        let word = match (decision.course(), decision.redirect()) {
-            (Course::Continue, _) if decision.jdoc().is_empty() => "continued",
-            (Course::Continue, _) => "patched",
-            (Course::Stop, Some(_)) => "redirected",
-            (Course::Stop, None) => "stopped",
-            (Course::Unavailable, _) => "unavailable",
-        };
         let changed: Vec<&String> = decision.jdoc().keys().collect();
         let errors: Vec<&str> = decision.field_errors().map(|(field, _)| field).collect();
         let about = json!({
-            "event": decision.event().name(), "decision": word, "messages": decision.messages().len(),
+            "event": decision.event().name(), "decision": journal::course(decision), "messages": decision.messages().len(),
             "changed": changed, "errors": errors, "overwritten": decision.overwritten(),
         });
         self.since(StepKind::Decided, from, object(about));

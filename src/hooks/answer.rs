@@ -4,6 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::StatusCode;
+use http::header;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -38,6 +42,21 @@ pub struct Answered<'a> {
     pub location: Option<&'a str>,
     /// The body; `None` if it was over [`MAX_REPLY`].
     pub body: Option<Bytes>,
+}
+
+impl<'a> Answered<'a> {
+    /// An answer that came.
+    #[must_use]
+    pub fn of(status: StatusCode, headers: &'a HeaderMap, body: Option<Bytes>) -> Self {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            status: status.as_u16(),
+            content_type: text(header::CONTENT_TYPE),
+            encoding: text(header::CONTENT_ENCODING),
+            location: text(header::LOCATION),
+            body,
+        }
+    }
 }
 
 /// Reads an answer. A reading with faults is faulty; one with an outcome beside it failed without being a reply.

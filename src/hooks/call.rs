@@ -320,13 +320,7 @@ async fn exchange(
         nested: ask.form.nested || matches!(ask.doc, Doc::Json(_)),
         allowed: ask.allowed,
     };
-    let answered = Answered {
-        status: head.status.as_u16(),
-        content_type: text(header::CONTENT_TYPE),
-        encoding: text(header::CONTENT_ENCODING),
-        location: text(header::LOCATION),
-        body,
-    };
+    let answered = Answered::of(head.status, &head.headers, body);
     let (reading, outcome) = answer::read(&answered, limits);
     if let Some(details) = details {
         details.answer_headers.clone_from(&head.headers);

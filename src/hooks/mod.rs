@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod breaker;
+pub mod by_hand;
 pub mod call;
 pub mod replay;
 pub mod sign;

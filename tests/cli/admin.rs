@@ -117,3 +117,11 @@ fn after_the_delay_it_ends_by_itself() {
     serving.signal("TERM");
     assert_eq!(serving.ended(), Some(0));
 }
+
+#[test]
+fn what_the_store_writes_is_counted_where_it_is_asked_for() {
+    let (_folder, serving) = begin("[store]\nurl = \"sqlite:formgate.db\"");
+    assert_eq!(serving.submit("/contact").0, 422);
+    let written = "formgate_store_records_total{result=\"written\"}";
+    until("its timeline", || number(&serving, written) == 1);
+}

@@ -8,8 +8,6 @@ use anyhow::anyhow;
 use anyhow::bail;
 use bytes::Bytes;
 use http::Uri;
-use http::header;
-use http::response::Parts;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -22,8 +20,9 @@ use crate::cli::read;
 use crate::cli::read::Work;
 use crate::config::Flags;
 use crate::hooks::answer;
-use crate::hooks::answer::Answered;
-use crate::hooks::answer::MAX_REPLY;
+use crate::hooks::by_hand::Heard;
+use crate::hooks::by_hand::Unheard;
+use crate::hooks::by_hand::hear;
 use crate::hooks::call::filled_uri;
 use crate::hooks::call::outcome_of;
 use crate::hooks::call::written;
@@ -32,7 +31,6 @@ use crate::hooks::replay::Again;
 use crate::hooks::target::Target;
 use crate::model::event::Event;
 use crate::model::job::Details;
-use crate::model::job::Finding;
 use crate::model::job::Job;
 use crate::model::job::JobKind;
 use crate::model::job::Outcome;
@@ -45,7 +43,6 @@ use crate::rules::hook::HookRule;
 use crate::store::engine::Engine;
 use crate::store::jobs;
 use crate::store::jobs::Found;
-use crate::wire::pool::SendError;
 
 /// Makes the call again.
 ///
@@ -86,14 +83,12 @@ pub(in crate::cli) async fn run(
         ..Details::default()
     };
     let began = Instant::now();
-    let heard = hear(&target, request, began).await;
-    let (reading, failed, status) = judge(&heard, form);
-    if let Ok((head, body)) = &heard {
-        details.answer_headers.clone_from(&head.headers);
-        details.received = body.clone().unwrap_or_default();
-    }
-    if let Ok((head, body)) = &heard {
-        details.extracted = answer::extracted(&answered(head, body.as_ref()), &rule.extract);
+    let heard = hear(&target, request).await;
+    let (reading, failed) = judge(&heard, form);
+    if let Ok(heard) = &heard {
+        details.extracted = answer::extracted(&heard.answered(), &rule.extract);
+        details.answer_headers.clone_from(&heard.head.headers);
+        details.received = heard.body.clone().unwrap_or_default();
     }
     details.debug = reading.reply.debug().cloned();
     let outcome = match failed {
@@ -120,7 +115,7 @@ pub(in crate::cli) async fn run(
             total: began.elapsed(),
             ..Timings::default()
         },
-        status,
+        status: heard.as_ref().ok().map(|heard| heard.head.status.as_u16()),
         outcome,
         would: None,
         faults: reading.faults,
@@ -180,39 +175,13 @@ fn again<'a>(target: &Target, job: &'a Value, event: &'a str, body: Bytes) -> Ag
     }
 }
 
-type Heard = Result<(Parts, Option<Bytes>), (Outcome, String)>;
-
-async fn hear(
-    target: &Target,
-    request: Box<http::Request<crate::wire::body::Outgoing>>,
-    began: Instant,
-) -> Heard {
-    let timeout = target.rule.timeout;
-    let sent = target.pool.send(request, timeout).await;
-    let exchange = sent.map_err(|error| match error {
-        SendError::TimedOut(_) => (Outcome::TimedOut, error.to_string()),
-        other => (Outcome::Failed, other.to_string()),
-    })?;
-    let (head, body) = exchange.response.into_parts();
-    let body = body.until(began + timeout).whole(MAX_REPLY).await;
-    let broken = |why| (Outcome::Failed, format!("the reply broke off: {why}"));
-    Ok((head, body.map_err(broken)?))
-}
-
-fn judge(heard: &Heard, form: &Form) -> (Reading, Option<Outcome>, Option<u16>) {
-    let (head, body) = match heard {
+/// What the protocol says of an answer, and how it failed if it is no reply at all. Which fields may be changed is not
+/// judged: nothing is.
+fn judge(heard: &Result<Heard, Unheard>, form: &Form) -> (Reading, Option<Outcome>) {
+    let heard = match heard {
         Ok(heard) => heard,
-        Err((outcome, why)) => {
-            let faults = vec![Finding::new("connection", why.as_str())];
-            let reading = Reading {
-                faults,
-                ..Reading::default()
-            };
-            return (reading, Some(*outcome), None);
-        }
+        Err(unheard) => return (unheard.reading(), Some(unheard.outcome)),
     };
-    let status = head.status.as_u16();
-    let answered = answered(head, body.as_ref());
     let limits = Limits {
         nested: true,
         allowed: Allowed {
@@ -220,20 +189,7 @@ fn judge(heard: &Heard, form: &Form) -> (Reading, Option<Outcome>, Option<u16>) 
             hosts: &form.redirect_hosts,
         },
     };
-    let (reading, failed) = answer::read(&answered, limits);
-    (reading, failed, Some(status))
-}
-
-fn answered<'h>(head: &'h Parts, body: Option<&Bytes>) -> Answered<'h> {
-    let text =
-        |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-    Answered {
-        status: head.status.as_u16(),
-        content_type: text(header::CONTENT_TYPE),
-        encoding: text(header::CONTENT_ENCODING),
-        location: text(header::LOCATION),
-        body: body.cloned(),
-    }
+    answer::read(&heard.answered(), limits)
 }
 
 fn report(found: &Found, as_json: bool) {
